@@ -1,0 +1,43 @@
+/*
+ * What is said about one intervention: one line of JSON (RFC 8259) that ends with a newline, in one write.
+ * The fields are described in event.schema.json beside this file; `v` is that schema's version.
+ *
+ * Safe anywhere. Never disturbs the program: no signal, no changed errno, no wait longer than 100 ms for a full pipe.
+ */
+#ifndef EVENT_H
+#define EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EVENT_VERSION 1
+#define EVENT_LINE_SIZE 65536
+
+struct event {
+    const char *event;   /* wait, redirect, truncate, pending, observe, config */
+    const char *op;      /* the libc entry point that met the conflict, or that ended it */
+    const char *path;    /* as the program gave it; NULL: not known */
+    const char *target;  /* resolved; NULL: not known */
+    int error;           /* the errno that it is about; 0: none */
+    const char *outcome, *verdict;
+    const char *action;  /* NULL: none applies */
+    const char *rule;    /* where the action came from */
+    const char *reason;  /* why not something better; NULL: nothing to say */
+    const char *message; /* one sentence for a person */
+    uint64_t attempts;
+    uint64_t waited_ns;
+    int held_fd;         /* this process's own descriptor that is in the way; -1: none */
+    const char *stage;   /* the temporary file's path; NULL: none */
+    uint64_t bytes, old_inode, new_inode; /* said when `stage` is */
+    /* A file that must not get the line, even if stderr leads there: the one that is being replaced. 0: none. */
+    uint64_t avoid_device, avoid_inode;
+};
+
+/* Writes the line into `line` and returns its length, newline included. What is too long is cut, and stays valid JSON. */
+size_t event_format(const struct event *, char *line, size_t size);
+
+/* Sends a line to each sink of a list such as "stderr,/var/log/etxtbsy.json,fd:7"; "none" stands for no sink. */
+void event_send(const char *sinks, const struct event *, const char *line, size_t length);
+
+#endif

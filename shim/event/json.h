@@ -1,0 +1,37 @@
+/*
+ * A writer of one flat JSON object into a buffer. Always valid JSON and valid UTF-8, whatever bytes a string has and
+ * however little room there is: a string that doesn't fit is cut, a field that doesn't fit is left out.
+ * Safe anywhere; allocates nothing.
+ */
+#ifndef EVENT_JSON_H
+#define EVENT_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct json {
+    char *at;
+    size_t size, length; /* one byte of `size` is kept for the closing brace, one for the newline */
+};
+
+struct json json_begin(char *buffer, size_t size);
+
+/* NULL values are left out. */
+void json_string(struct json *, const char *name, const char *value);
+void json_number(struct json *, const char *name, uint64_t value);
+void json_boolean(struct json *, const char *name, bool value);
+
+/* A number with three decimals: `value` counts thousandths. */
+void json_thousandths(struct json *, const char *name, uint64_t value);
+
+/*
+ * A path: a readable string in which bytes that aren't UTF-8 stand as \xNN, and then, only when there are such bytes, the
+ * exact bytes as base64 in a field of the same name with "_b64" behind it.
+ */
+void json_path(struct json *, const char *name, const char *path);
+
+/* Ends the object with a newline; returns the whole length. */
+size_t json_end(struct json *);
+
+#endif

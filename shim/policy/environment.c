@@ -1,0 +1,44 @@
+/*
+ * The ETXTBSY_* variables that the process was started with, kept from the constructor on: the program may change its
+ * environment, or write over it (setproctitle), while another thread reads.
+ */
+#include <string.h>
+
+#include "policy.h"
+
+#define PREFIX "ETXTBSY_"
+#define PREFIX_LENGTH (sizeof PREFIX - 1)
+
+/* Ends with an empty string. What doesn't fit is as if it weren't set: nobody has 4 KiB of these. */
+static char remembered[4096];
+
+void policy_remember_environment(char *const *environment)
+{
+    size_t length = 0;
+    for (; *environment; environment++) {
+        const char *entry = *environment;
+        if (entry[0] != 'E' || strncmp(entry, PREFIX, PREFIX_LENGTH))
+            continue;
+        size_t size = strlen(entry) + 1;
+        if (size < sizeof remembered - length) {
+            memcpy(remembered + length, entry, size);
+            length += size;
+        }
+    }
+}
+
+const char *policy_variable(const struct policy_sources *sources, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *entry = sources->environment; *entry; entry += strlen(entry) + 1)
+        if (!strncmp(entry + PREFIX_LENGTH, name, length) && entry[PREFIX_LENGTH + length] == '=')
+            return entry + PREFIX_LENGTH + length + 1;
+    return NULL;
+}
+
+struct policy_sources policy_sources(void)
+{
+    struct policy_sources sources = { .system_file = POLICY_SYSTEM_FILE, .environment = remembered };
+    sources.user_file = policy_variable(&sources, "CONF");
+    return sources;
+}

@@ -1,0 +1,192 @@
+#include "keys.h"
+
+#include <string.h>
+
+#include "../sys/clock.h"
+
+#define US UINT64_C(1000)
+#define DURATION_EXPECTED "a duration such as 10s, 250ms or 100us"
+
+const char *const policy_actions[] = { "retry", "redirect", "observe", "off", NULL };
+static const char *const io_uring_choices[] = { "allow", "refuse", NULL };
+static const char *const sync_choices[] = { "none", "data", "full", NULL };
+
+const unsigned policy_allowed_actions[] = {
+    [POLICY_EXEC] = 1 << ACTION_RETRY | 1 << ACTION_OBSERVE | 1 << ACTION_OFF,
+    [POLICY_WRITE] = 1 << ACTION_RETRY | 1 << ACTION_REDIRECT | 1 << ACTION_OBSERVE | 1 << ACTION_OFF,
+    [POLICY_TRUNCATE] = 1 << ACTION_RETRY | 1 << ACTION_REDIRECT | 1 << ACTION_OBSERVE | 1 << ACTION_OFF,
+};
+
+const char *const policy_expected_action[] = {
+    [POLICY_EXEC] = "retry, observe or off",
+    [POLICY_WRITE] = "retry, redirect, observe or off",
+    [POLICY_TRUNCATE] = "retry, redirect, observe or off",
+};
+
+/* built_in: exec, write, truncate */
+const struct key policy_keys[] = {
+    [KEY_LOG] = { "log", KIND_SINKS, true, NULL, "stderr, none, fd:N or an absolute path, several separated by commas", { 0 } },
+    [KEY_IO_URING] = { "io_uring", KIND_CHOICE, true, io_uring_choices, "allow or refuse",
+                       { IO_URING_ALLOW, IO_URING_ALLOW, IO_URING_ALLOW } },
+    [KEY_SYNC] = { "sync", KIND_CHOICE, true, sync_choices, "none, data or full", { SYNC_FULL, SYNC_FULL, SYNC_FULL } },
+    [KEY_ACTION] = { "action", KIND_ACTION, false, policy_actions, NULL, { ACTION_RETRY, ACTION_REDIRECT, ACTION_REDIRECT } },
+    [KEY_FIRST] = { "first", KIND_DURATION, false, NULL, DURATION_EXPECTED, { 100 * US, 100 * US, 100 * US } },
+    [KEY_CAP] = { "cap", KIND_DURATION, false, NULL, DURATION_EXPECTED, { 8 * CLOCK_MS, 8 * CLOCK_MS, 8 * CLOCK_MS } },
+    [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, NULL, DURATION_EXPECTED,
+                       { 10 * CLOCK_SECOND, 2 * CLOCK_SECOND, 2 * CLOCK_SECOND } },
+    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork", KIND_DURATION, false, NULL, DURATION_EXPECTED,
+                             { CLOCK_SECOND, CLOCK_SECOND, CLOCK_SECOND } },
+    [KEY_MAX_ATTEMPTS] = { "max_attempts", KIND_COUNT, false, NULL, "a whole number; 0 for no limit", { 0, 0, 0 } },
+};
+
+static const char *const operations[] = { [POLICY_EXEC] = "exec", [POLICY_WRITE] = "write", [POLICY_TRUNCATE] = "truncate", NULL };
+
+/* The place of a word in a list that ends with NULL, or -1. */
+static int find_word(const char *const *words, const char *text, size_t length)
+{
+    for (int i = 0; words[i]; i++)
+        if (strlen(words[i]) == length && !memcmp(words[i], text, length))
+            return i;
+    return -1;
+}
+
+enum policy_key key_find(const char *name, size_t length)
+{
+    for (int key = 0; key < POLICY_KEYS; key++)
+        if (strlen(policy_keys[key].name) == length && !memcmp(policy_keys[key].name, name, length))
+            return key;
+    return POLICY_KEYS;
+}
+
+enum policy_operation key_find_operation(const char *name, size_t length)
+{
+    int found = find_word(operations, name, length);
+    return found < 0 ? POLICY_OPERATIONS : (enum policy_operation)found;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* One or more terms such as "1.5s" or "1min 30s"; a bare number counts seconds, as in systemd.time(7). */
+static bool parse_duration(const char *text, size_t length, uint64_t *ns)
+{
+    static const struct { const char *name; uint64_t ns; } units[] = {
+        { "us", US }, { "ms", CLOCK_MS }, { "s", CLOCK_SECOND }, { "sec", CLOCK_SECOND },
+        { "min", 60 * CLOCK_SECOND }, { "m", 60 * CLOCK_SECOND }, { "h", 3600 * CLOCK_SECOND },
+    };
+    const uint64_t limit = 365 * 24 * 3600 * CLOCK_SECOND; /* a year: more is a typing error */
+    uint64_t sum = 0;
+    size_t i = 0;
+
+    if (!length)
+        return false;
+    while (i < length) {
+        uint64_t whole = 0, fraction = 0, scale = 1, unit = CLOCK_SECOND;
+        size_t start = i;
+        for (; i < length && is_digit(text[i]); i++)
+            if ((whole = whole * 10 + (uint64_t)(text[i] - '0')) > limit)
+                return false;
+        if (i == start)
+            return false;
+        if (i < length && text[i] == '.')
+            for (i++; i < length && is_digit(text[i]); i++)
+                if (scale < CLOCK_SECOND) {
+                    fraction = fraction * 10 + (uint64_t)(text[i] - '0');
+                    scale *= 10;
+                }
+        while (i < length && text[i] == ' ')
+            i++;
+        size_t name = i;
+        while (i < length && text[i] >= 'a' && text[i] <= 'z')
+            i++;
+        if (i > name) {
+            unit = 0;
+            for (size_t u = 0; u < sizeof units / sizeof *units; u++)
+                if (strlen(units[u].name) == i - name && !memcmp(units[u].name, text + name, i - name))
+                    unit = units[u].ns;
+            if (!unit)
+                return false;
+        }
+        if (whole > limit / unit)
+            return false;
+        sum += whole * unit + fraction * (unit / US) / scale * US;
+        while (i < length && text[i] == ' ')
+            i++;
+    }
+    *ns = sum;
+    return sum <= limit;
+}
+
+static bool is_sink(const char *text, size_t length)
+{
+    uint64_t fd;
+    if (length && text[0] == '/')
+        return true;
+    if (length > 3 && !memcmp(text, "fd:", 3))
+        return text_to_number(text + 3, length - 3, &fd) && fd <= INT32_MAX;
+    return (length == 6 && !memcmp(text, "stderr", 6)) || (length == 4 && !memcmp(text, "none", 4));
+}
+
+static bool is_sink_list(const char *text, size_t length)
+{
+    size_t start = 0;
+    if (length >= POLICY_LOG_SIZE)
+        return false;
+    for (size_t i = 0; i <= length; i++) {
+        if (i < length && text[i] != ',')
+            continue;
+        while (start < i && text[start] == ' ')
+            start++;
+        size_t end = i;
+        while (end > start && text[end - 1] == ' ')
+            end--;
+        if (!is_sink(text + start, end - start))
+            return false;
+        start = i + 1;
+    }
+    return true;
+}
+
+const char *key_parse(enum policy_key key, enum policy_operation operation, const char *text, size_t length, uint64_t *value)
+{
+    const struct key *entry = &policy_keys[key];
+    int word;
+    switch (entry->kind) {
+    case KIND_SINKS:
+        return is_sink_list(text, length) ? NULL : entry->expected;
+    case KIND_CHOICE:
+        word = find_word(entry->choices, text, length);
+        if (word < 0)
+            return entry->expected;
+        *value = (uint64_t)word;
+        return NULL;
+    case KIND_ACTION:
+        word = find_word(entry->choices, text, length);
+        if (word < 0 || !(policy_allowed_actions[operation] & 1u << word))
+            return policy_expected_action[operation];
+        *value = (uint64_t)word;
+        return NULL;
+    case KIND_DURATION:
+        return parse_duration(text, length, value) ? NULL : entry->expected;
+    case KIND_COUNT:
+        return text_to_number(text, length, value) && *value <= UINT32_MAX ? NULL : entry->expected;
+    }
+    return entry->expected;
+}
+
+const char *policy_key_name(enum policy_key key)
+{
+    return policy_keys[key].name;
+}
+
+const char *policy_operation_name(enum policy_operation operation)
+{
+    return operations[operation];
+}
+
+const char *policy_action_name(enum policy_action action)
+{
+    return policy_actions[action];
+}

@@ -1,0 +1,110 @@
+/*
+ * What may be done about one conflict.
+ *
+ * A policy is decided afresh for each conflict from, weakest first: the built-in values, /etc/etxtbsy.conf, the file that
+ * ETXTBSY_CONF names, and the ETXTBSY_* variables that the process was started with. Within one file a matching [rule] beats
+ * the sections; among rules the first that matches and gives a key wins, and keys that it doesn't give fall through.
+ * Nothing is kept between two decisions, so there is no state to lock, and a process that meets no conflict reads no file.
+ *
+ * Safe anywhere. Bad input is reported to the `complain` function and the weaker value stays in force.
+ */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../sys/text.h"
+
+enum policy_operation { POLICY_EXEC, POLICY_WRITE, POLICY_TRUNCATE, POLICY_OPERATIONS };
+
+enum policy_action { ACTION_RETRY, ACTION_REDIRECT, ACTION_OBSERVE, ACTION_OFF };
+
+enum policy_io_uring { IO_URING_ALLOW, IO_URING_REFUSE };
+
+enum policy_sync { SYNC_NONE, SYNC_DATA, SYNC_FULL };
+
+/* The keys that have a value for each operation. Durations are in nanoseconds. */
+enum policy_key {
+    KEY_LOG, /* text: policy.log */
+    KEY_IO_URING,
+    KEY_SYNC,
+    KEY_ACTION,
+    KEY_FIRST,
+    KEY_CAP,
+    KEY_MAX_WAIT,
+    KEY_MAX_WAIT_VFORK,
+    KEY_MAX_ATTEMPTS,
+    POLICY_KEYS
+};
+
+#define POLICY_LOG_SIZE 1024
+
+/* Where a value came from: a file and line, a variable, or neither: built in. */
+struct policy_origin {
+    const char *file, *variable;
+    unsigned line;
+    bool by_rule;
+};
+
+struct policy {
+    uint64_t value[POLICY_KEYS];
+    struct policy_origin origin[POLICY_KEYS];
+    char log[POLICY_LOG_SIZE];
+};
+
+struct policy_question {
+    enum policy_operation operation;
+    const char *path;    /* the resolved target */
+    const char *exe;     /* path of the program that asks */
+    const char *comm;    /* and its name, which tells the applets of one multi-call binary apart */
+};
+
+struct policy_complaint {
+    const char *file; /* or NULL: found in the environment */
+    unsigned line;
+    const char *found;
+    size_t found_length;
+    const char *expected;
+};
+
+struct policy_listener {
+    void (*complain)(void *context, const struct policy_complaint *);
+    void *context;
+};
+
+/* The files and variables to decide from; either file may be NULL, and a missing system file is no error. */
+struct policy_sources {
+    const char *system_file, *user_file;
+    const char *environment; /* "NAME=value" strings, each terminated, the last followed by an empty one */
+};
+
+/* What this process decides from: the standard file and the environment that policy_remember_environment kept. */
+struct policy_sources policy_sources(void);
+
+void policy_decide(struct policy *, const struct policy_question *, const struct policy_sources *,
+                   const struct policy_listener *);
+
+/*
+ * Keeps the ETXTBSY_* variables of `environment`, for the constructor: later the program may change or overwrite them.
+ * Call it once, with no other thread running.
+ */
+void policy_remember_environment(char *const *environment);
+
+/* A remembered variable's value, or NULL. `name` is without the prefix: "CONF". */
+const char *policy_variable(const struct policy_sources *, const char *name);
+
+/* Writes where a value came from: "built-in", "/etc/etxtbsy.conf:12", "ETXTBSY_WRITE". */
+void policy_add_origin(struct text *, const struct policy_origin *);
+
+/* Writes a value as it would stand in a file: "10s", "redirect". */
+void policy_add_value(struct text *, const struct policy *, enum policy_key);
+
+const char *policy_key_name(enum policy_key);
+const char *policy_operation_name(enum policy_operation);
+const char *policy_action_name(enum policy_action);
+
+#define POLICY_SYSTEM_FILE "/etc/etxtbsy.conf"
+
+#endif

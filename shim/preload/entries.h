@@ -1,0 +1,53 @@
+/*
+ * Declares, from the table in entries.def, for each entry point `name`:
+ *
+ *     wrap_name     the wrapper, exported under libc's own name
+ *     NEXT(name)    the function that the program would have called without this library
+ *
+ * Wrappers are declared under a name of their own so that no macro, fortified inline or large-file redirection of libc's
+ * headers gets between them and their definition.
+ */
+#ifndef PRELOAD_ENTRIES_H
+#define PRELOAD_ENTRIES_H
+
+#include <features.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "../sys/call.h"
+#include "../sys/next.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+#define LEFT_OUT(name, reason)
+#define ENTRY(result, name, parameters) result wrap_##name parameters __asm__(#name) EXPORT;
+#include "entries.def"
+#undef ENTRY
+
+/* Found at the first call, never before: a look-up costs 0.5 us, and most programs call few of them. */
+struct next {
+#define ENTRY(result, name, parameters) result(*name) parameters;
+#include "entries.def"
+#undef ENTRY
+};
+
+extern struct next next;
+
+/* Finds a libc function for NEXT. One that this libc lacks answers -1 and ENOSYS. */
+next_function next_find(const char *name);
+
+#define ENTRY(result, name, parameters)                          \
+    static inline result (*next_##name(void))parameters          \
+    {                                                            \
+        if (unlikely(!next.name))                                \
+            next.name = (result(*) parameters)next_find(#name);  \
+        return next.name;                                        \
+    }
+#include "entries.def"
+#undef ENTRY
+#undef LEFT_OUT
+
+#define NEXT(name) next_##name()
+
+#endif

@@ -1,0 +1,125 @@
+#include <fcntl.h>
+#include <string.h>
+
+#include "../remedy/release.h"
+#include "../remedy/write.h"
+#include "../sys/directory.h"
+#include "entries.h"
+
+/* The open flags that a mode string stands for, as in fopen(3); what follows a comma isn't about them. */
+static int mode_flags(const char *mode)
+{
+    int flags = mode[0] == 'r' ? O_RDONLY : mode[0] == 'w' ? O_WRONLY | O_CREAT | O_TRUNC : O_WRONLY | O_CREAT | O_APPEND;
+    for (const char *letter = mode + 1; *letter && *letter != ','; letter++) {
+        if (*letter == '+')
+            flags = (flags & ~O_ACCMODE) | O_RDWR;
+        else if (*letter == 'x')
+            flags |= O_EXCL;
+        else if (*letter == 'e')
+            flags |= O_CLOEXEC;
+    }
+    return flags;
+}
+
+static int open_instead(const char *op, const char *path, const char *mode)
+{
+    return write_open(&(struct write_open){
+        .op = op, .dirfd = AT_FDCWD, .path = path, .flags = mode_flags(mode), .mode = 0666 });
+}
+
+static void let_go(int fd, const char *op)
+{
+    int saved = errno;
+    struct stage_release release;
+    stage_release_begin(&release, fd);
+    sys_close(fd);
+    release_end(&release, op, 0);
+    errno = saved;
+}
+
+static FILE *answer(FILE *stream, const char *op, const char *path, const char *mode)
+{
+    if (likely(stream || errno != ETXTBSY))
+        return stream;
+    int fd = open_instead(op, path, mode);
+    if (fd < 0)
+        return NULL;
+    stream = fdopen(fd, mode);
+    if (!stream)
+        let_go(fd, op);
+    return stream;
+}
+
+FILE *wrap_fopen(const char *path, const char *mode)
+{
+    return answer(NEXT(fopen)(path, mode), "fopen", path, mode);
+}
+
+FILE *wrap_fopen64(const char *path, const char *mode)
+{
+    return answer(NEXT(fopen64)(path, mode), "fopen64", path, mode);
+}
+
+typedef FILE *reopen(const char *path, const char *mode, FILE *stream);
+
+/*
+ * When freopen can't open the new file it has closed the old one, and the stream is closed, but glibc takes it a second time
+ * (measured on 2.36). The descriptor must have the number that the stream had before, where freopen would have put it.
+ */
+static FILE *reopen_instead(reopen *real, const char *op, const char *path, const char *mode, FILE *stream, int number)
+{
+    char link[DESCRIPTOR_LINK_SIZE];
+    int fd = open_instead(op, path, mode);
+    if (fd < 0)
+        return NULL;
+    FILE *reopened = real(descriptor_link(link, fd), mode, stream);
+    if (!reopened) {
+        let_go(fd, op);
+        return NULL;
+    }
+    int now = fileno(reopened);
+    stage_join_opened(now);
+    if (number >= 0 && now != number && sys_dup3(now, number, mode_flags(mode) & O_CLOEXEC) == number) {
+        sys_close(now);
+        reopened->_fileno = number;
+    }
+    if (fd != number)
+        sys_close(fd);
+    return reopened;
+}
+
+static FILE *reopen_stream(reopen *real, const char *op, const char *path, const char *mode, FILE *stream)
+{
+    int saved = errno, number = fileno(stream);
+    struct stage_release release = { .asker = -1 };
+    if (unlikely(stage_known_count))
+        stage_release_begin(&release, number);
+    errno = saved;
+    FILE *reopened = real(path, mode, stream);
+    if (unlikely(release.known.slot != NULL))
+        release_end(&release, op, 0);
+    if (likely(reopened || !path || errno != ETXTBSY))
+        return reopened;
+    return reopen_instead(real, op, path, mode, stream, number);
+}
+
+FILE *wrap_freopen(const char *path, const char *mode, FILE *stream)
+{
+    return reopen_stream(NEXT(freopen), "freopen", path, mode, stream);
+}
+
+FILE *wrap_freopen64(const char *path, const char *mode, FILE *stream)
+{
+    return reopen_stream(NEXT(freopen64), "freopen64", path, mode, stream);
+}
+
+int wrap_fclose(FILE *stream)
+{
+    if (likely(!stage_known_count))
+        return NEXT(fclose)(stream);
+    int saved = errno;
+    struct stage_release release;
+    stage_release_begin(&release, fileno(stream));
+    errno = saved;
+    return release_end(&release, "fclose", NEXT(fclose)(stream));
+}

@@ -1,0 +1,17 @@
+#include "../remedy/write.h"
+#include "entries.h"
+
+static int answer(int result, const char *op, const char *path, int64_t length)
+{
+    return likely(result == 0 || errno != ETXTBSY) ? result : write_truncate(op, path, length);
+}
+
+int wrap_truncate(const char *path, off_t length)
+{
+    return answer(NEXT(truncate)(path, length), "truncate", path, length);
+}
+
+int wrap_truncate64(const char *path, off64_t length)
+{
+    return answer(NEXT(truncate64)(path, length), "truncate64", path, length);
+}

@@ -1,0 +1,20 @@
+/*
+ * Whether a program about to be started will load this library, and so can adopt stages. For use within remedy/.
+ */
+#ifndef REMEDY_REACH_H
+#define REMEDY_REACH_H
+
+#include <stdbool.h>
+
+#include "run.h"
+
+/*
+ * Finds the file that the run will execute and writes its path, or its path from run->dirfd, into `candidate` (PATH_MAX
+ * bytes). False when there is none: the real call will say why.
+ */
+bool reach_candidate(const struct run *, char *candidate);
+
+/* False for static, set-id and foreign programs, and where the new environment doesn't name this library. */
+bool reach_extends_to(const struct run *, const char *candidate);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * Letting go of descriptors: by close and its like, at exit, at exec. Where a stage is finished, and where it is said.
+ *
+ *     if (likely(!stage_known_count))
+ *         return next.close(fd);
+ *     struct stage_release release;
+ *     stage_release_begin(&release, fd);
+ *     return release_end(&release, "close", next.close(fd));
+ *
+ * Safe anywhere. Unless a stage can't be committed, errno and result are the real call's. `op` is the libc entry point.
+ */
+#ifndef REMEDY_RELEASE_H
+#define REMEDY_RELEASE_H
+
+#include "../stage/stage.h"
+
+/*
+ * After a descriptor is gone. Returns `result`, or -1 with errno when the stage could not take its target's name (it is kept
+ * then, and the log names it).
+ */
+int release_end(struct stage_release *, const char *op, int result);
+
+/* Before descriptors from `first` to `last` go: lets go of the stages among them, by closing those. */
+void release_range(const char *op, unsigned first, unsigned last);
+
+/* Before the process ends, or execs. What is written later still reaches the files. */
+void release_all(const char *op, enum stage_moment);
+
+/* Before a program starts: publishes the stages that it would inherit and can't adopt. */
+void release_to_stranger(const char *op);
+
+/* The same, where only those are concerned that no program could adopt. */
+void release_unadoptable(const char *op);
+
+/* When others may have let go of stages that this process made. */
+void release_pending(const char *op);
+
+#endif

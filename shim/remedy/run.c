@@ -1,0 +1,287 @@
+#include "run.h"
+
+#include <string.h>
+
+#include "../sys/directory.h"
+#include "../sys/image.h"
+#include "../sys/process.h"
+#include "../sys/scratch.h"
+#include "../sys/text.h"
+#include "intervention.h"
+#include "reach.h"
+#include "release.h"
+#include "spawn_files.h"
+
+#ifndef AT_EXECVE_CHECK /* linux/fcntl.h, 6.14 */
+#define AT_EXECVE_CHECK 0x10000
+#endif
+
+#define LEGACY_STAGES "ETXTBSY_STAGES="
+#define LEGACY_LINE "ETXTBSY_LINE="
+
+/* A copy of an environment with room for the shim's two words. */
+struct environment {
+    size_t size;
+    char **entries; /* NULL: no memory, or not needed */
+    size_t count;
+};
+
+static void environment_copy(struct environment *copy, char *const *envp)
+{
+    size_t count = 0;
+    while (envp && envp[count])
+        count++;
+    copy->size = (count + 3) * sizeof *copy->entries;
+    copy->count = count;
+    copy->entries = scratch_map(copy->size);
+    if (copy->entries && count)
+        memcpy(copy->entries, envp, count * sizeof *envp);
+}
+
+static void environment_discard(struct environment *copy)
+{
+    scratch_unmap(copy->entries, copy->size);
+}
+
+static bool starts_with(const char *string, const char *prefix)
+{
+    return !strncmp(string, prefix, strlen(prefix));
+}
+
+/* Sets, changes or (with an empty one) removes the word that starts with `name`. */
+static void environment_set(struct environment *copy, const char *name, const char *word)
+{
+    size_t at = 0;
+    while (at < copy->count && !starts_with(copy->entries[at], name))
+        at++;
+    if (at == copy->count)
+        copy->count++;
+    copy->entries[at] = (char *)word;
+}
+
+/* The file that is written to may be the program itself or, for a script, what interprets it. */
+static int find_self_held(struct intervention *intervention, const struct run *run)
+{
+    const struct statx *file = &intervention->target.file;
+    int holder = wait_self_held(sys_device(file), file->stx_ino);
+    struct image image;
+    struct statx interpreter;
+    if (holder < 0 && image_inspect(&image, run->dirfd, intervention->candidate) == 0 && image.script &&
+        sys_statx(AT_FDCWD, image.interpreter, 0, &interpreter) == 0)
+        holder = wait_self_held(sys_device(&interpreter), interpreter.stx_ino);
+    return holder;
+}
+
+static int attempt_at(const struct run *run, run_attempt *attempt, const char *path, char *const *envp)
+{
+    struct run now = *run;
+    now.path = path;
+    now.envp = envp;
+    return attempt(&now);
+}
+
+/*
+ * Waits for the file to be let go of. An exec that succeeds doesn't return, so the line that says so goes with the new
+ * program, in its environment, where it loads the shim; where it doesn't, a `waiting` line is written first.
+ */
+static int wait_for_it(struct intervention *intervention, const struct run *run, run_attempt *attempt)
+{
+    struct event *event = &intervention->event;
+    struct wait *wait = &intervention->wait;
+    struct wait_bounds bounds = intervention_bounds(intervention);
+    struct environment copy = { 0 };
+    /* The search along PATH has found this file; it doesn't go on to another one because this one is busy. */
+    const char *path = intervention->candidate[0] ? intervention->candidate : run->path;
+    int error = ETXTBSY;
+
+    if (!run->spawns && bounds.max_wait_ns) {
+        if (reach_extends_to(run, intervention->candidate))
+            environment_copy(&copy, run->envp);
+        if (!copy.entries)
+            intervention_say(intervention, "wait", "waiting", "transient");
+    }
+    wait_begin(wait, &bounds);
+    while ((error == ETXTBSY || error == EINTR) && wait_pause(wait)) {
+        event->attempts = wait->attempts;
+        event->waited_ns = wait_elapsed_ns(wait);
+        if (copy.entries) {
+            char *word = intervention->word;
+            size_t name = strlen(LEGACY_LINE);
+            memcpy(word, LEGACY_LINE, name);
+            intervention_word(intervention, "wait", "succeeded", "transient");
+            struct text text = text_over(word + name, sizeof intervention->word - name);
+            text_add(&text, intervention->line);
+            environment_set(&copy, LEGACY_LINE, word);
+        }
+        error = attempt_at(run, attempt, path, copy.entries ? copy.entries : run->envp);
+    }
+    environment_discard(&copy);
+
+    event->attempts = wait->attempts;
+    event->waited_ns = wait_elapsed_ns(wait);
+    if (error == 0)
+        intervention_say(intervention, "wait", "succeeded", "transient");
+    else
+        intervention_say(intervention, "wait", "gave-up", "persistent");
+    return error ? ETXTBSY : 0;
+}
+
+/* What happens when the first attempt met ETXTBSY. */
+static int run_busy(const struct run *run, run_attempt *attempt)
+{
+    struct intervention *intervention = intervention_begin(run->op, run->path, ETXTBSY);
+    if (!intervention)
+        return ETXTBSY;
+
+    int error = ETXTBSY;
+    struct event *event = &intervention->event;
+    struct stage_target *target = &intervention->target;
+    if (!reach_candidate(run, intervention->candidate)) {
+        struct text text = TEXT(intervention->candidate);
+        text_add(&text, run->path);
+    }
+    bool resolved;
+    if (intervention->candidate[0]) {
+        resolved = stage_resolve(target, run->dirfd, intervention->candidate, 0, 0) == 0;
+    } else {
+        char link[DESCRIPTOR_LINK_SIZE];
+        resolved = stage_resolve(target, AT_FDCWD, descriptor_link(link, run->dirfd), 0, 0) == 0;
+    }
+    if (resolved)
+        event->target = target->path;
+
+    switch (intervention_decide(intervention, POLICY_EXEC, resolved ? target->path : run->path)) {
+    case ACTION_OFF:
+    case ACTION_REDIRECT:
+        break;
+    case ACTION_OBSERVE:
+        intervention_say(intervention, "observe", "observed", "observed");
+        break;
+    case ACTION_RETRY:
+        event->held_fd = resolved ? find_self_held(intervention, run) : -1;
+        /* Another thread may be about to close it; there is none in a fork child. */
+        if (event->held_fd >= 0 && (process_threads() == 1 || process_borrows_memory())) {
+            event->reason = "self-held";
+            intervention_say(intervention, "wait", "gave-up", "self-held");
+        } else {
+            event->held_fd = -1;
+            error = wait_for_it(intervention, run, attempt);
+        }
+        break;
+    }
+    intervention_end(intervention);
+    return error;
+}
+
+/* Asks the kernel whether it would start the program (Linux 6.14; others don't know the flag: then there is no waiting). */
+static int attempt_check(const struct run *run)
+{
+    long result = sys_call(SYS_execveat, run->dirfd, run->path, run->argv, run->envp, (long)(run->flags | AT_EXECVE_CHECK), 0L);
+    return result < 0 && errno == ETXTBSY ? ETXTBSY : 0;
+}
+
+static int run_check(const struct run *run)
+{
+    char *candidate = scratch_map(PATH_MAX);
+    struct run check = *run;
+    int error = 0;
+    if (candidate && reach_candidate(run, candidate)) {
+        check.path = candidate;
+        error = attempt_check(&check);
+        if (error == ETXTBSY)
+            error = run_busy(&check, attempt_check);
+    }
+    scratch_unmap(candidate, PATH_MAX);
+    return error;
+}
+
+static int run_attempts(struct run *run, run_attempt *attempt)
+{
+    if (unlikely(run->once)) {
+        int error = run_check(run);
+        return error ? error : attempt(run);
+    }
+    int error = attempt(run);
+    return likely(error != ETXTBSY) ? error : run_busy(run, attempt);
+}
+
+static int run_with_stages(struct run *run, run_attempt *attempt)
+{
+    char *candidate = scratch_map(PATH_MAX);
+    struct environment copy = { 0 };
+    bool announces = false;
+
+    if (candidate && reach_candidate(run, candidate)) {
+        if (!run->spawns)
+            release_all(run->op, STAGE_AT_EXEC);
+        if (reach_extends_to(run, candidate)) {
+            release_unadoptable(run->op);
+            announces = stage_has_survivor() || spawn_files_any(run->files);
+        } else {
+            release_to_stranger(run->op);
+            spawn_files_publish(run->op, run->files);
+        }
+    }
+    scratch_unmap(candidate, PATH_MAX);
+
+    struct run announced = *run;
+    if (announces) {
+        environment_copy(&copy, run->envp);
+        if (copy.entries) {
+            environment_set(&copy, LEGACY_STAGES, LEGACY_STAGES "1");
+            announced.envp = copy.entries;
+        } else {
+            release_to_stranger(run->op);
+        }
+    }
+    int error = run_attempts(&announced, attempt);
+    environment_discard(&copy);
+    if (run->spawns)
+        release_pending(run->op); /* the child had our descriptors until its exec */
+    return error;
+}
+
+int run_program(struct run *run, run_attempt *attempt)
+{
+    if (unlikely(stage_known_count))
+        return run_with_stages(run, attempt);
+    return run_attempts(run, attempt);
+}
+
+/* Says the line of the program that waited for this one, if it is one line of JSON. */
+static void say_line(const char *line)
+{
+    size_t length = strlen(line);
+    if (length < 3 || line[0] != '{' || line[length - 2] != '}' || strchr(line, '\n') != line + length - 1)
+        return;
+    struct intervention *intervention = intervention_begin("execve", NULL, 0);
+    if (!intervention)
+        return;
+    intervention_decide(intervention, POLICY_EXEC, intervention->exe);
+    event_send(intervention->policy.log, &intervention->event, line, length);
+    intervention_end(intervention);
+}
+
+struct run_legacy run_legacy_take(char **environment)
+{
+    struct run_legacy legacy = { 0 };
+    char **kept = environment;
+    for (char **entry = environment; *entry; entry++) {
+        if (starts_with(*entry, LEGACY_STAGES))
+            legacy.stages = true;
+        else if (starts_with(*entry, LEGACY_LINE))
+            legacy.line = *entry + strlen(LEGACY_LINE);
+        else
+            *kept++ = *entry;
+    }
+    *kept = NULL;
+    return legacy;
+}
+
+void run_legacy_accept(const struct run_legacy *legacy)
+{
+    if (legacy->stages)
+        stage_adopt();
+    if (legacy->line)
+        say_line(legacy->line);
+}

@@ -1,0 +1,30 @@
+/*
+ * What happens when a file can't be opened for writing, or truncated, because somebody executes it.
+ * Called by a wrapper after the real call has answered ETXTBSY; safe anywhere; a cancellation point, as open is.
+ * `op` is the libc entry point.
+ */
+#ifndef REMEDY_WRITE_H
+#define REMEDY_WRITE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct write_open {
+    const char *op;
+    int dirfd;
+    const char *path;
+    int flags;
+    mode_t mode;
+    uint64_t resolve; /* as in openat2(2); 0 for all other calls */
+};
+
+/* Returns a descriptor such as the refused open would have returned, or -1 with errno ETXTBSY. */
+int write_open(const struct write_open *);
+
+/* The same without a wait: -1 unless the file can be redirected now. */
+int write_open_at_once(const struct write_open *);
+
+/* Returns 0, or -1 with errno ETXTBSY (or the errno of a commit that failed). */
+int write_truncate(const char *op, const char *path, int64_t length);
+
+#endif

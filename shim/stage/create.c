@@ -1,0 +1,296 @@
+#include <linux/stat.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "../sys/clock.h"
+#include "../sys/directory.h"
+#include "../sys/text.h"
+#include "copy.h"
+#include "name.h"
+#include "stage.h"
+
+/* A stage in the making. */
+struct birth {
+    const struct stage_request *request;
+    struct stage_known *known; /* NULL: no slot was left */
+    int dirfd, fd;
+    int caller_fd;
+    bool nameless; /* born without a name, so nobody can have seen it unlocked */
+    bool locked, linked;
+    struct statx file; /* the stage itself, when it is finished */
+    char name[NAME_MAX + 1];
+};
+
+static const char *base_of(const struct stage_target *target)
+{
+    return target->path + target->directory_length + 1;
+}
+
+/* Opens the directory that the target is in, and makes sure that it is still there, under that name. */
+static const char *open_directory(struct birth *birth)
+{
+    char *path = (char *)birth->request->target->path; /* cut short for the call; the buffer is the caller's own */
+    size_t length = birth->request->target->directory_length;
+    path[length] = '\0';
+    birth->dirfd = sys_openat(AT_FDCWD, length ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    path[length] = '/';
+    if (birth->dirfd < 0)
+        return errno == EMFILE || errno == ENFILE ? "descriptors" : "directory";
+
+    struct statx now;
+    if (sys_statx(birth->dirfd, base_of(birth->request->target), AT_SYMLINK_NOFOLLOW, &now) < 0 ||
+        !sys_same_file(&now, &birth->request->target->file))
+        return "path";
+    return NULL;
+}
+
+/* What a rename over the target would break, or wouldn't be allowed. */
+static const char *find_obstacle(struct birth *birth)
+{
+    const struct statx *file = &birth->request->target->file;
+    if (!S_ISREG(file->stx_mode))
+        return "not-a-regular-file";
+    if (file->stx_nlink > 1)
+        return "hard-links";
+    if (file->stx_attributes & file->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
+        return "mount-point";
+    if (file->stx_attributes & file->stx_attributes_mask & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
+        return "immutable";
+
+    struct statx directory;
+    if (sys_fstat(birth->dirfd, &directory) < 0)
+        return "directory";
+    uid_t uid = sys_geteuid();
+    if ((directory.stx_mode & S_ISVTX) && uid != 0 && uid != directory.stx_uid && uid != file->stx_uid)
+        return "sticky-directory";
+    return NULL;
+}
+
+static uint64_t random_number(void)
+{
+    uint64_t number;
+    if (sys_call(SYS_getrandom, &number, sizeof number, 1L /* GRND_NONBLOCK */) != sizeof number)
+        number = clock_ns(CLOCK_MONOTONIC) * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)sys_call(SYS_gettid);
+    return number;
+}
+
+static void choose_name(struct birth *birth)
+{
+    stage_name_make(birth->name, base_of(birth->request->target), sys_getpid(), random_number());
+}
+
+static const char *refusal_of_errno(void)
+{
+    switch (errno) {
+    case EMFILE:
+    case ENFILE:
+        return "descriptors";
+    case EROFS:
+        return "read-only";
+    case ENOSPC:
+    case EDQUOT:
+        return "no-space";
+    case ENOENT:
+        return "no-proc"; /* the names that are opened here are in /proc */
+    default:
+        return "directory";
+    }
+}
+
+/* Makes the file: without a name where the file system can, else under its name and new. */
+static const char *make_file(struct birth *birth)
+{
+    birth->fd = sys_openat(birth->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    birth->nameless = birth->fd >= 0;
+    for (int tries = 0; birth->fd < 0 && tries < 8; tries++) {
+        if (errno == EMFILE || errno == ENFILE)
+            break;
+        choose_name(birth);
+        birth->fd = sys_openat(birth->dirfd, birth->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+        birth->linked = birth->fd >= 0;
+        if (birth->fd < 0 && errno != EEXIST)
+            break;
+    }
+    if (birth->fd < 0)
+        return refusal_of_errno();
+    birth->locked = sys_flock(birth->fd, LOCK_SH | LOCK_NB) == 0;
+    return NULL;
+}
+
+static const char *copy_content(struct birth *birth)
+{
+    if (!birth->request->keep)
+        return NULL;
+    int old = sys_openat(birth->dirfd, base_of(birth->request->target),
+                         O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0);
+    if (old < 0)
+        return errno == EACCES ? "unreadable" : refusal_of_errno();
+    struct statx now;
+    const char *reason = NULL;
+    if (sys_fstat(old, &now) < 0 || !sys_same_file(&now, &birth->request->target->file))
+        reason = "path";
+    else if (stage_copy(old, birth->fd, birth->request->keep) < 0)
+        reason = errno == ENOSPC || errno == EDQUOT ? "no-space" : "unreadable";
+    sys_close_quietly(old);
+    return reason;
+}
+
+/*
+ * Owner first: chown takes set-id bits away. A truncation in place takes them away, too, from a writer without CAP_FSETID,
+ * and so does one here, even of nothing.
+ */
+static const char *give_attributes(struct birth *birth)
+{
+    const struct statx *file = &birth->request->target->file;
+    struct statx now;
+    if (sys_fstat(birth->fd, &now) < 0)
+        return "attributes";
+    if ((now.stx_uid != file->stx_uid || now.stx_gid != file->stx_gid) &&
+        sys_fchown(birth->fd, file->stx_uid, file->stx_gid) < 0)
+        return "owner";
+    if (sys_fchmod(birth->fd, file->stx_mode & 07777) < 0)
+        return "attributes";
+    if (birth->request->flags & O_TRUNC)
+        sys_ftruncate(birth->fd, 0);
+    return NULL;
+}
+
+static const char *clear_litter(struct birth *birth)
+{
+    stage_sweep(birth->dirfd, birth->nameless);
+    return NULL;
+}
+
+static const char *give_name(struct birth *birth)
+{
+    char link[DESCRIPTOR_LINK_SIZE];
+    for (int tries = 0; !birth->linked && tries < 8; tries++) {
+        choose_name(birth);
+        if (sys_linkat(AT_FDCWD, descriptor_link(link, birth->fd), birth->dirfd, birth->name, AT_SYMLINK_FOLLOW) == 0)
+            birth->linked = true;
+        else if (errno != EEXIST)
+            return refusal_of_errno();
+    }
+    return birth->linked ? NULL : "directory";
+}
+
+/*
+ * Makes it known to this process. A stage whose last close couldn't be seen (no slot, or a file system without flock) is
+ * published at once instead: from here on the writer writes in place.
+ */
+static const char *make_known(struct birth *birth)
+{
+    const struct stage_target *target = birth->request->target;
+    struct stage_known *known = birth->known;
+    if (sys_fstat(birth->fd, &birth->file) < 0)
+        return "attributes";
+    if (!known || !birth->locked) {
+        if (sys_renameat(birth->dirfd, birth->name, birth->dirfd, base_of(target)) < 0)
+            return refusal_of_errno();
+        birth->linked = false;
+        return NULL;
+    }
+    struct text path = TEXT(known->path);
+    known->device = sys_device(&birth->file);
+    known->inode = birth->file.stx_ino;
+    known->target_device = sys_device(&target->file);
+    known->target_inode = target->file.stx_ino;
+    known->target_mode = target->file.stx_mode;
+    known->creator = sys_getpid();
+    known->op = birth->request->op;
+    memcpy(known->target, target->path, strlen(target->path) + 1);
+    text_bytes(&path, target->path, target->directory_length + 1);
+    text_add(&path, birth->name);
+    return path.full ? "path" : NULL;
+}
+
+/*
+ * Opens the stage under its name, with the flags of somebody's open and no others: fcntl(F_GETFL) would show them. A descriptor
+ * opened through that of a file born without a name would keep saying "(deleted)" (measured on 6.18).
+ */
+static int open_named(int dirfd, const char *name, uint64_t device, uint64_t inode, int flags)
+{
+    const int not_again = O_CREAT | O_EXCL | O_NOFOLLOW;
+    char link[DESCRIPTOR_LINK_SIZE];
+    struct statx file;
+    int fd = -1, path = sys_openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (path < 0)
+        return -1;
+    if (sys_fstat(path, &file) == 0) {
+        if (file.stx_ino == inode && sys_device(&file) == device)
+            fd = sys_openat(AT_FDCWD, descriptor_link(link, path), flags & ~not_again, 0);
+        else
+            errno = ESTALE;
+    }
+    sys_close_quietly(path);
+    if (fd >= 0)
+        sys_flock(fd, LOCK_SH | LOCK_NB);
+    return fd;
+}
+
+/*
+ * The caller's own description, put where the directory's descriptor is: that was the first to be opened, so its number is
+ * the lowest free one, the caller's open would have got it, and no other thread can take it in between.
+ */
+static const char *open_for_caller(struct birth *birth)
+{
+    int flags = birth->request->flags & ~O_TRUNC;
+    const char *name = birth->linked ? birth->name : base_of(birth->request->target);
+    int fd = open_named(birth->dirfd, name, sys_device(&birth->file), birth->file.stx_ino, flags);
+    if (fd < 0)
+        return refusal_of_errno();
+    birth->caller_fd = sys_dup3(fd, birth->dirfd, flags & O_CLOEXEC);
+    sys_close_quietly(fd);
+    if (birth->caller_fd < 0)
+        return refusal_of_errno();
+    birth->dirfd = -1;
+    return NULL;
+}
+
+static void undo(struct birth *birth)
+{
+    if (birth->linked)
+        sys_unlinkat(birth->dirfd, birth->name);
+    if (birth->known)
+        known_abandon(birth->known);
+}
+
+int stage_create(const struct stage_request *request, const char **reason)
+{
+    static const char *(*const steps[])(struct birth *) = {
+        open_directory, find_obstacle, make_file, copy_content, give_attributes, clear_litter, give_name, make_known,
+        open_for_caller,
+    };
+    struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1 };
+
+    *reason = NULL;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps && !*reason; i++)
+        *reason = steps[i](&birth);
+
+    if (*reason)
+        undo(&birth);
+    else if (birth.known && birth.linked)
+        known_publish(birth.known);
+    else if (birth.known)
+        known_abandon(birth.known);
+    sys_close_quietly(birth.dirfd);
+    sys_close_quietly(birth.fd);
+    return birth.caller_fd;
+}
+
+int stage_join(const struct stage_target *target, int flags)
+{
+    struct stage_known *known = known_find_target(sys_device(&target->file), target->file.stx_ino).slot;
+    if (!known)
+        return -1;
+    /* O_TRUNC empties what there is, as it would in place. */
+    return open_named(AT_FDCWD, known->path, known->device, known->inode, flags);
+}
+
+void stage_join_opened(int fd)
+{
+    int saved = errno;
+    if (stage_is(fd))
+        sys_flock(fd, LOCK_SH | LOCK_NB);
+    errno = saved;
+}

@@ -1,0 +1,72 @@
+#include "known.h"
+
+#include <stddef.h>
+
+enum { FREE, FILLING, LIVE, STATE_MASK = 3, NEXT_USE = 4 };
+
+/* Never touched, so never in memory, in a process that meets no conflict. */
+static struct stage_known table[STAGES_KNOWN_MAX];
+
+int stage_known_count;
+
+struct stage_known *known_reserve(void)
+{
+    for (struct stage_known *known = table; known < table + STAGES_KNOWN_MAX; known++) {
+        unsigned state = __atomic_load_n(&known->state, __ATOMIC_RELAXED);
+        if ((state & STATE_MASK) == FREE &&
+            __atomic_compare_exchange_n(&known->state, &state, state + NEXT_USE + FILLING, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED)) {
+            known->pending = false;
+            known->op = NULL;
+            return known;
+        }
+    }
+    return NULL;
+}
+
+void known_publish(struct stage_known *known)
+{
+    __atomic_add_fetch(&known->state, LIVE - FILLING, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&stage_known_count, 1, __ATOMIC_ACQ_REL);
+}
+
+void known_abandon(struct stage_known *known)
+{
+    __atomic_sub_fetch(&known->state, FILLING - FREE, __ATOMIC_RELEASE);
+}
+
+void known_forget(struct known_use use)
+{
+    unsigned expected = use.state;
+    if (__atomic_compare_exchange_n(&use.slot->state, &expected, use.state - (LIVE - FREE), false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_RELAXED))
+        __atomic_sub_fetch(&stage_known_count, 1, __ATOMIC_ACQ_REL);
+}
+
+struct known_use known_next(const struct stage_known *previous)
+{
+    for (struct stage_known *known = previous ? table + (previous - table) + 1 : table; known < table + STAGES_KNOWN_MAX; known++) {
+        unsigned state = __atomic_load_n(&known->state, __ATOMIC_ACQUIRE);
+        if ((state & STATE_MASK) == LIVE)
+            return (struct known_use){ known, state };
+    }
+    return (struct known_use){ 0 };
+}
+
+struct known_use known_find(uint64_t device, uint64_t inode)
+{
+    struct known_use use = { 0 };
+    while ((use = known_next(use.slot)).slot)
+        if (use.slot->inode == inode && use.slot->device == device)
+            return use;
+    return use;
+}
+
+struct known_use known_find_target(uint64_t device, uint64_t inode)
+{
+    struct known_use use = { 0 };
+    while ((use = known_next(use.slot)).slot)
+        if (use.slot->target_inode == inode && use.slot->target_device == device)
+            return use;
+    return use;
+}

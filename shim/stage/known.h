@@ -1,0 +1,54 @@
+/*
+ * The stages that this process knows: those it made, inherited over fork, or adopted after exec. Only a hint where to look:
+ * what is true of a stage is asked from the kernel. A slot goes from free over filling to live, and back, by single atomic
+ * operations, so threads, signal handlers and vfork children need no lock; a child forked while a slot was being filled loses
+ * that slot. Each use of a slot has a number of its own, so that nobody can end a use that has come after the one they saw.
+ *
+ * For use within stage/, but for `stage_known_count`.
+ */
+#ifndef STAGE_KNOWN_H
+#define STAGE_KNOWN_H
+
+#include <linux/limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define STAGES_KNOWN_MAX 64
+
+struct stage_known {
+    unsigned state;           /* free, filling or live, and which use of the slot this is; by atomic operations */
+    uint64_t device, inode;   /* of the stage */
+    uint64_t target_device, target_inode; /* of the file that it will replace, when it was made */
+    uint32_t target_mode;     /* likewise: tells a chmod by path from one by descriptor */
+    pid_t creator;
+    bool pending;             /* the creator has let go, and said so */
+    const char *op;           /* the entry point that asked for it; NULL in a process that adopted it */
+    char path[PATH_MAX];      /* when it was made or adopted; a directory may have moved since */
+    char target[PATH_MAX];
+};
+
+/* How many are live: zero in nearly every process, and all that a wrapper looks at before it goes straight on. */
+extern int stage_known_count __attribute__((visibility("hidden")));
+
+/* A slot to fill, or NULL when all are taken. Then known_publish, or known_abandon. */
+struct stage_known *known_reserve(void);
+void known_publish(struct stage_known *);
+void known_abandon(struct stage_known *);
+
+/* A live slot as somebody saw it. */
+struct known_use {
+    struct stage_known *slot; /* NULL: none */
+    unsigned state;
+};
+
+/* The live ones in turn: start with NULL. */
+struct known_use known_next(const struct stage_known *previous);
+
+struct known_use known_find(uint64_t device, uint64_t inode);
+struct known_use known_find_target(uint64_t device, uint64_t inode);
+
+/* The stage is no more. Does nothing when that was known. */
+void known_forget(struct known_use);
+
+#endif

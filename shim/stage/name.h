@@ -1,0 +1,28 @@
+/*
+ * The name of a stage: ".<base>.etxtbsy-<pid>-<12 hex digits>", where base is the target's name and pid its creator's.
+ * It holds all that another process needs to finish the stage. A base that would make the name longer than NAME_MAX is cut,
+ * and a "+" then stands for the last "-": only a process that knows the target otherwise can finish such a stage.
+ *
+ * Hidden, random, and of no form that run-parts, systemd or a *.conf directory takes for its own.
+ */
+#ifndef STAGE_NAME_H
+#define STAGE_NAME_H
+
+#include <linux/limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct stage_name {
+    size_t base_length; /* the base starts behind the leading dot */
+    bool whole;         /* false: the base was cut */
+    pid_t creator;
+};
+
+void stage_name_make(char name[NAME_MAX + 1], const char *base, pid_t creator, uint64_t random);
+
+/* False for anything that stage_name_make doesn't make. */
+bool stage_name_parse(const char *name, struct stage_name *);
+
+#endif

@@ -1,0 +1,244 @@
+#include <string.h>
+#include <sys/file.h>
+
+#include "../sys/directory.h"
+#include "../sys/scratch.h"
+#include "../sys/text.h"
+#include "mapping.h"
+#include "name.h"
+#include "stage.h"
+
+static struct known_use known_of(int fd)
+{
+    struct statx file;
+    return sys_fstat(fd, &file) < 0 ? (struct known_use){ 0 } : known_find(sys_device(&file), file.stx_ino);
+}
+
+bool stage_is(int fd)
+{
+    int saved = errno;
+    bool is = known_of(fd).slot != NULL;
+    errno = saved;
+    return is;
+}
+
+static bool is_known(int fd, const struct stage_known *known)
+{
+    struct statx file;
+    return sys_fstat(fd, &file) == 0 && file.stx_ino == known->inode && sys_device(&file) == known->device;
+}
+
+/* A description of our own for the same file. A file that we may not read can be asked through one for writing as well. */
+static int open_asker(const char *path)
+{
+    const int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    int fd = sys_openat(AT_FDCWD, path, O_RDONLY | flags, 0);
+    return fd < 0 && errno == EACCES ? sys_openat(AT_FDCWD, path, O_WRONLY | flags, 0) : fd;
+}
+
+/* Joins the holders, from a descriptor that still is one, so that no sweeper can find the stage unheld before we have asked. */
+static void join(struct stage_release *release, struct known_use known, int fd)
+{
+    char link[DESCRIPTOR_LINK_SIZE];
+    *release = (struct stage_release){ .known = known, .asker = open_asker(descriptor_link(link, fd)) };
+    if (release->asker >= 0)
+        sys_flock(release->asker, LOCK_SH | LOCK_NB);
+}
+
+bool stage_release_begin(struct stage_release *release, int fd)
+{
+    int saved = errno;
+    struct known_use known = known_of(fd);
+    *release = (struct stage_release){ .known = known, .asker = -1 };
+    if (known.slot)
+        join(release, known, fd);
+    errno = saved;
+    return known.slot != NULL;
+}
+
+enum which { ANY, SURVIVING };
+
+/* One of this process's descriptors of the stage, of those that survive an exec or of all; -1 when it has none. */
+static int find_descriptor(const struct stage_known *known, enum which which, const struct stage_release *but)
+{
+    struct directory *own = scratch_map(sizeof *own);
+    int fd, found = -1;
+    if (!own)
+        return -1;
+    if (descriptors_open(own) == 0)
+        while (found < 0 && (fd = descriptors_next(own)) >= 0)
+            if (!(but && fd == but->asker) && is_known(fd, known) &&
+                !(which == SURVIVING && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC)))
+                found = fd;
+    directory_close(own);
+    scratch_unmap(own, sizeof *own);
+    return found;
+}
+
+/* Puts a fresh description of the same file behind a descriptor. What can't be replaced keeps its lock. */
+static void replace_description(int fd)
+{
+    char link[DESCRIPTOR_LINK_SIZE];
+    int flags = sys_fcntl(fd, F_GETFL, 0), cloexec = sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0;
+    int fresh = sys_openat(AT_FDCWD, descriptor_link(link, fd), (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC, 0);
+    if (flags < 0 || fresh < 0)
+        return;
+    sys_lseek(fresh, sys_lseek(fd, 0, SEEK_CUR), SEEK_SET);
+    sys_dup3(fresh, fd, cloexec);
+    sys_close(fresh);
+}
+
+static void replace_descriptions(const struct stage_release *release)
+{
+    struct directory *own = scratch_map(sizeof *own);
+    int fd;
+    if (!own)
+        return;
+    if (descriptors_open(own) == 0)
+        while ((fd = descriptors_next(own)) >= 0)
+            if (fd != release->asker && is_known(fd, release->known.slot))
+                replace_description(fd);
+    directory_close(own);
+    scratch_unmap(own, sizeof *own);
+}
+
+/* Looks at the stage that a release is about, by its path when the caller had no descriptor to join from. */
+static bool open_missing_asker(struct stage_release *release)
+{
+    if (release->asker >= 0)
+        return true;
+    release->asker = open_asker(release->known.slot->path);
+    if (release->asker >= 0 && is_known(release->asker, release->known.slot)) {
+        sys_flock(release->asker, LOCK_SH | LOCK_NB);
+        return true;
+    }
+    return false;
+}
+
+bool stage_release_next(struct stage_release *release, enum stage_moment moment)
+{
+    int saved = errno;
+    bool found = false;
+    struct known_use known = release->known;
+    while (!found && (known = known_next(known.slot)).slot) {
+        bool ours = known.slot->creator == sys_getpid();
+        int fd = find_descriptor(known.slot, ANY, NULL);
+        if (moment == STAGE_AT_EXEC && fd >= 0 && find_descriptor(known.slot, SURVIVING, NULL) >= 0)
+            continue;
+        if (fd >= 0) {
+            join(release, known, fd);
+            replace_descriptions(release);
+            found = true;
+        } else if (ours) {
+            *release = (struct stage_release){ .known = known, .asker = -1 };
+            found = true;
+        }
+        release->last_word = ours;
+    }
+    errno = saved;
+    return found;
+}
+
+static bool is_adoptable(const struct stage_known *known)
+{
+    struct stage_name name;
+    return stage_name_parse(text_base(known->path), &name) && name.whole;
+}
+
+bool stage_publish_next(struct stage_release *release, bool unadoptable)
+{
+    int saved = errno, fd = -1;
+    struct known_use known = release->known;
+    while (fd < 0 && (known = known_next(known.slot)).slot) {
+        if (unadoptable && is_adoptable(known.slot))
+            continue;
+        if ((fd = find_descriptor(known.slot, SURVIVING, NULL)) >= 0) {
+            join(release, known, fd);
+            release->last_word = true;
+        }
+    }
+    errno = saved;
+    return fd >= 0;
+}
+
+bool stage_publish_begin(struct stage_release *release, int fd)
+{
+    bool is = stage_release_begin(release, fd);
+    release->last_word = is;
+    return is;
+}
+
+bool stage_has_survivor(void)
+{
+    int saved = errno;
+    bool found = false;
+    for (struct known_use known = { 0 }; !found && (known = known_next(known.slot)).slot;)
+        found = find_descriptor(known.slot, SURVIVING, NULL) >= 0;
+    errno = saved;
+    return found;
+}
+
+bool stage_pending_next(struct stage_release *release)
+{
+    struct known_use known = release->known;
+    while ((known = known_next(known.slot)).slot)
+        if (known.slot->pending) {
+            *release = (struct stage_release){ .known = known, .asker = -1 };
+            return true;
+        }
+    return false;
+}
+
+/* Fills the report from the stage's path as it is now. Returns false when that isn't a stage's any more. */
+static bool fill_report(const struct stage_release *release, struct stage_report *report)
+{
+    const struct stage_known *known = release->known.slot;
+    struct stage_name name;
+    if (!descriptor_path(release->asker, report->path, sizeof report->path))
+        return false;
+    const char *base = text_base(report->path);
+    if (!stage_name_parse(base, &name))
+        return false;
+
+    report->device = known->device;
+    report->inode = known->inode;
+    report->op = known->op;
+    struct text target = TEXT(report->target);
+    text_bytes(&target, report->path, (size_t)(base - report->path));
+    if (name.whole)
+        text_bytes(&target, base + 1, name.base_length);
+    else
+        text_add(&target, text_base(known->target));
+    return !target.full;
+}
+
+enum stage_end stage_release_end(struct stage_release *release, struct stage_report *report)
+{
+    struct stage_known *known = release->known.slot;
+    if (!open_missing_asker(release)) {
+        if (errno == ENOENT) /* committed, or swept with its directory: nothing to wait for */
+            known_forget(release->known);
+        return STAGE_NONE;
+    }
+    if (!fill_report(release, report)) {
+        known_forget(release->known);
+        return STAGE_NONE;
+    }
+    report->early = sys_flock(release->asker, LOCK_EX | LOCK_NB) < 0;
+    if (!report->early || release->last_word)
+        return STAGE_READY;
+    if (find_descriptor(known, ANY, release) >= 0)
+        return STAGE_HELD;
+    if (mapping_is_writable(known->device, known->inode)) /* our own: it has no other end that could be seen */
+        return STAGE_READY;
+    if (known->creator != sys_getpid() || known->pending)
+        return STAGE_HELD;
+    known->pending = true;
+    return STAGE_PENDING;
+}
+
+void stage_release_finish(struct stage_release *release)
+{
+    sys_close_quietly(release->asker);
+    release->asker = -1;
+}

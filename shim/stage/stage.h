@@ -1,0 +1,154 @@
+/*
+ * The stage: a new file beside the target that will take its name.
+ *
+ *            stage_create                  the last holder lets go,
+ *   (none) ───────────────► HELD ───────── or the creator exits ────────► READY ── stage_commit ─► the target's name
+ *      born without a name,  │ ▲                                            │ rename fails: keeps its own name,
+ *      locked, then linked   │ └── stage_adopt, by the next image           │ the program is told
+ *                            │
+ *                            └── every holder is killed: LITTER, until stage_sweep
+ *
+ * The kernel is the reference count. Whoever writes to a stage holds a shared flock on the open file description, which
+ * every dup, fork child, exec'ed heir and passed descriptor shares and which goes with the last of them. Whoever lets go of a
+ * descriptor first joins the holders through a description of its own (stage_release_begin), then lets go, then tries to turn
+ * its lock into an exclusive one (stage_release_end). Linux does that in one step (since 4.1), so of two that let go at once the
+ * last one succeeds, and a sweeper, which takes an exclusive lock from nothing, can't come between.
+ *
+ * Who may see what: other processes see a stage only with its content (if it starts with the old one), owner and mode in
+ * place. A killed process leaves the target as it was. A fork child knows what its parent knew.
+ *
+ * Nothing here decides or says anything: results go up, to remedy/. Everything is safe anywhere, and keeps no descriptor
+ * beyond a call but those that it returns. Where errno is promised it is the refused call's.
+ */
+#ifndef STAGE_H
+#define STAGE_H
+
+#include <linux/limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../sys/call.h"
+#include "known.h"
+
+/* A file that is to be replaced. */
+struct stage_target {
+    struct statx file;
+    size_t directory_length; /* of path, without the slash before the last component */
+    char path[PATH_MAX];     /* absolute, without symbolic links, as the kernel knows it */
+};
+
+/*
+ * Finds what `path` leads to, symbolic links followed unless `flags` has O_NOFOLLOW, `resolve` as in openat2(2).
+ * Returns 0, or -1 with errno.
+ */
+int stage_resolve(struct stage_target *, int dirfd, const char *path, int flags, uint64_t resolve);
+
+struct stage_request {
+    const struct stage_target *target;
+    int flags;     /* of the caller's open */
+    int64_t keep;  /* how many bytes of the old content to start with; STAGE_KEEP_ALL, 0 for none */
+    const char *op;
+};
+
+#define STAGE_KEEP_ALL INT64_MAX
+
+/*
+ * Makes a stage and returns a descriptor of it: at the lowest free number, with the access mode and flags of the request.
+ * Returns -1 when the target can't be replaced faithfully, with *reason, one of the words in stage_reasons below.
+ * Leaves nothing behind then.
+ */
+int stage_create(const struct stage_request *, const char **reason);
+
+/*
+ * Another descriptor of the stage that this process has for the target already, or -1 when it has none. O_TRUNC empties it,
+ * as it would the target.
+ */
+int stage_join(const struct stage_target *, int flags);
+
+/* After an open for writing that may have led to a stage by its own name (/proc/self/fd/N): takes the lock for it. */
+void stage_join_opened(int fd);
+
+/* Whether the descriptor is a known stage's. */
+bool stage_is(int fd);
+
+/* What became of a stage, in numbers and names for a report. */
+struct stage_report {
+    uint64_t device, inode; /* of the stage */
+    uint64_t target_inode;  /* that it replaced; 0: none */
+    uint64_t bytes;
+    const char *op;         /* the entry point that asked for it; NULL if that was before an exec */
+    bool early;             /* somebody could still write */
+    char path[PATH_MAX];
+    char target[PATH_MAX];
+};
+
+/*
+ * One stage that this process lets go of. Begun by one of the functions below, filled in by stage_release_end, ended by
+ * stage_commit or stage_release_finish. In the caller's frame, so that a fork or a signal in between does no harm.
+ */
+struct stage_release {
+    struct known_use known; /* without a slot: not a stage */
+    int asker;              /* our own description, which has joined the holders; -1 when there was no descriptor to be had */
+    bool last_word;         /* the creator's exit: commit, held or not */
+};
+
+/* Before one descriptor goes. Returns false, quickly, when it isn't a stage's. */
+bool stage_release_begin(struct stage_release *, int fd);
+
+/*
+ * Before descriptors go without a further call: at exit all of them, at exec those of stages that are close-on-exec alone.
+ * Goes through the stages concerned, from a zeroed release on, and returns false at the end. Each descriptor gets a fresh
+ * description of the same file in its place, at the same offset and without the lock, so that later writes still land
+ * and the question can be asked now.
+ */
+enum stage_moment { STAGE_AT_EXIT, STAGE_AT_EXEC };
+bool stage_release_next(struct stage_release *, enum stage_moment);
+
+/*
+ * Before a program starts that would inherit stages (this process has a descriptor of them that isn't close-on-exec) and can't
+ * adopt them: what is found is to be committed, held or not. `unadoptable` finds only those that no program could adopt.
+ */
+bool stage_publish_next(struct stage_release *, bool unadoptable);
+bool stage_has_survivor(void);
+
+/* The same for one descriptor, whether or not it is close-on-exec. False when it isn't a stage's. */
+bool stage_publish_begin(struct stage_release *, int fd);
+
+/* Later: the same for stages that this process let go of while others held them. */
+bool stage_pending_next(struct stage_release *);
+
+enum stage_end {
+    STAGE_NONE,    /* it isn't a stage any more: somebody has committed it */
+    STAGE_HELD,    /* somebody else will finish it */
+    STAGE_PENDING, /* likewise, but this process made it, and nobody has been told yet */
+    STAGE_READY,   /* nobody writes any more, or this is the creator's last word: to be committed */
+};
+
+/* After the descriptors are gone. Fills the report, unless the answer is STAGE_NONE or STAGE_HELD. */
+enum stage_end stage_release_end(struct stage_release *, struct stage_report *);
+void stage_release_finish(struct stage_release *);
+
+enum stage_outcome {
+    STAGE_REPLACED,  /* the stage is the target now */
+    STAGE_DISCARDED, /* the target had been unlinked: in place, the bytes would be gone as well */
+    STAGE_FAILED,    /* errno: the stage keeps its name and its bytes */
+};
+
+enum stage_sync { STAGE_SYNC_NONE, STAGE_SYNC_DATA, STAGE_SYNC_FULL };
+
+/* Renames a READY stage over its target, and ends the release. Full: the file is synced before, the directory after. */
+enum stage_outcome stage_commit(struct stage_release *, enum stage_sync, struct stage_report *);
+
+/*
+ * Makes known the stages among this process's descriptors, after an exec. Believes a descriptor's name only when the file of
+ * that name is the descriptor's, is a regular file with one link, and belongs to this user or the target's owner.
+ */
+void stage_adopt(void);
+
+/*
+ * Removes the stages in a directory that nobody holds. `born_locked`: the file system has O_TMPFILE, so that none of them can be
+ * between its birth and its lock; else those younger than a minute are left.
+ */
+void stage_sweep(int dirfd, bool born_locked);
+
+#endif

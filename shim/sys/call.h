@@ -1,0 +1,208 @@
+/*
+ * The system calls that the shim makes, each as one line over one replaceable function.
+ *
+ * Every call goes through `sys_call`, so that a unit test can make the third rename fail, and so that none of them comes
+ * back through the shim's own wrappers: `sys_call` is libc's syscall(), looked up behind this library.
+ *
+ * All of it may be called from anywhere: before constructors, in a signal handler, in a vfork child. Nothing allocates
+ * and nothing is a cancellation point. Failure is -1 and errno, as in libc.
+ */
+#ifndef SYS_CALL_H
+#define SYS_CALL_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <time.h>
+
+extern long (*sys_call)(long number, ...);
+
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+#ifndef O_LARGEFILE
+#define O_LARGEFILE 0
+#endif
+/* glibc defines O_LARGEFILE as 0 on 64-bit machines, where the kernel sets it itself; 32-bit x86 needs the kernel's bit. */
+#ifdef __i386__
+#define SYS_LARGEFILE 0100000
+#else
+#define SYS_LARGEFILE 0
+#endif
+
+static inline int sys_openat(int dirfd, const char *path, int flags, mode_t mode)
+{
+    return (int)sys_call(SYS_openat, dirfd, path, flags | SYS_LARGEFILE, mode);
+}
+
+static inline int sys_close(int fd)
+{
+    return (int)sys_call(SYS_close, fd);
+}
+
+/* Closes one of the shim's own descriptors on the way out of a function that has an errno to report. */
+static inline void sys_close_quietly(int fd)
+{
+    int saved = errno;
+    if (fd >= 0)
+        sys_close(fd);
+    errno = saved;
+}
+
+static inline int sys_statx(int dirfd, const char *path, int flags, struct statx *answer)
+{
+    return (int)sys_call(SYS_statx, dirfd, path, flags, STATX_BASIC_STATS, answer);
+}
+
+static inline int sys_fstat(int fd, struct statx *answer)
+{
+    return sys_statx(fd, "", AT_EMPTY_PATH, answer);
+}
+
+static inline int sys_flock(int fd, int operation)
+{
+    return (int)sys_call(SYS_flock, fd, operation);
+}
+
+static inline int sys_fcntl(int fd, int command, long argument)
+{
+#ifdef __i386__
+    return (int)sys_call(SYS_fcntl64, fd, command, argument);
+#else
+    return (int)sys_call(SYS_fcntl, fd, command, argument);
+#endif
+}
+
+static inline int sys_dup3(int oldfd, int newfd, int flags)
+{
+    return (int)sys_call(SYS_dup3, oldfd, newfd, flags);
+}
+
+static inline ssize_t sys_readlink(const char *path, char *buffer, size_t size)
+{
+    return sys_call(SYS_readlinkat, AT_FDCWD, path, buffer, size);
+}
+
+static inline int sys_renameat(int olddirfd, const char *old, int newdirfd, const char *new)
+{
+    return (int)sys_call(SYS_renameat2, olddirfd, old, newdirfd, new, 0L);
+}
+
+static inline int sys_linkat(int olddirfd, const char *old, int newdirfd, const char *new, int flags)
+{
+    return (int)sys_call(SYS_linkat, olddirfd, old, newdirfd, new, flags);
+}
+
+static inline int sys_unlinkat(int dirfd, const char *path)
+{
+    return (int)sys_call(SYS_unlinkat, dirfd, path, 0L);
+}
+
+static inline ssize_t sys_read(int fd, void *buffer, size_t size)
+{
+    return sys_call(SYS_read, fd, buffer, size);
+}
+
+static inline ssize_t sys_write(int fd, const void *buffer, size_t size)
+{
+    return sys_call(SYS_write, fd, buffer, size);
+}
+
+static inline ssize_t sys_copy_file_range(int from, int to, size_t size)
+{
+    return sys_call(SYS_copy_file_range, from, 0L, to, 0L, size, 0L);
+}
+
+static inline int sys_ioctl(int fd, unsigned long request, long argument)
+{
+    return (int)sys_call(SYS_ioctl, fd, request, argument);
+}
+
+static inline int sys_fsync(int fd)
+{
+    return (int)sys_call(SYS_fsync, fd);
+}
+
+static inline int sys_fdatasync(int fd)
+{
+    return (int)sys_call(SYS_fdatasync, fd);
+}
+
+static inline int sys_fchmod(int fd, mode_t mode)
+{
+    return (int)sys_call(SYS_fchmod, fd, mode);
+}
+
+static inline int sys_fchown(int fd, uid_t uid, gid_t gid)
+{
+#ifdef __i386__
+    return (int)sys_call(SYS_fchown32, fd, uid, gid);
+#else
+    return (int)sys_call(SYS_fchown, fd, uid, gid);
+#endif
+}
+
+static inline int sys_ftruncate(int fd, int64_t length)
+{
+#ifdef __i386__
+    return (int)sys_call(SYS_ftruncate64, fd, (long)length, (long)(length >> 32));
+#else
+    return (int)sys_call(SYS_ftruncate, fd, length);
+#endif
+}
+
+static inline int64_t sys_lseek(int fd, int64_t offset, int whence)
+{
+#ifdef __i386__
+    int64_t result = -1;
+    return sys_call(SYS__llseek, fd, (long)(offset >> 32), (long)offset, &result, whence) ? -1 : result;
+#else
+    return sys_call(SYS_lseek, fd, offset, whence);
+#endif
+}
+
+static inline ssize_t sys_getdents(int fd, void *buffer, size_t size)
+{
+    return sys_call(SYS_getdents64, fd, buffer, size);
+}
+
+static inline pid_t sys_getpid(void)
+{
+    return (pid_t)sys_call(SYS_getpid);
+}
+
+static inline uid_t sys_geteuid(void)
+{
+#ifdef __i386__
+    return (uid_t)sys_call(SYS_geteuid32);
+#else
+    return (uid_t)sys_call(SYS_geteuid);
+#endif
+}
+
+static inline gid_t sys_getegid(void)
+{
+#ifdef __i386__
+    return (gid_t)sys_call(SYS_getegid32);
+#else
+    return (gid_t)sys_call(SYS_getegid);
+#endif
+}
+
+/* One number for a device, comparable with others of this kind only. */
+static inline uint64_t sys_device(const struct statx *file)
+{
+    return (uint64_t)file->stx_dev_major << 32 | file->stx_dev_minor;
+}
+
+static inline bool sys_same_file(const struct statx *a, const struct statx *b)
+{
+    return a->stx_ino == b->stx_ino && sys_device(a) == sys_device(b);
+}
+
+#endif

@@ -1,0 +1,22 @@
+#include "clock.h"
+
+#include "call.h"
+#include "process.h"
+
+uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec now = { 0 };
+    sys_call(SYS_clock_gettime, clock, &now);
+    return (uint64_t)now.tv_sec * CLOCK_SECOND + (uint64_t)now.tv_nsec;
+}
+
+static void sleep_for(uint64_t ns)
+{
+    struct timespec pause = { .tv_sec = (time_t)(ns / CLOCK_SECOND), .tv_nsec = (long)(ns % CLOCK_SECOND) };
+    if (process_borrows_memory())
+        sys_call(SYS_nanosleep, &pause, 0L);
+    else
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+void (*clock_sleep)(uint64_t ns) = sleep_for;

@@ -1,0 +1,24 @@
+/*
+ * Facts about the calling process, asked from the kernel when they are needed: nothing is remembered, so nothing is
+ * stale after fork. Safe anywhere.
+ */
+#ifndef SYS_PROCESS_H
+#define SYS_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Whether this is a child that runs in its parent's memory (vfork, or clone with CLONE_VM). The kernel clears the list of
+ * robust mutexes for a new task; glibc sets it again for threads and fork children and can't for these (measured on 2.36).
+ */
+bool process_borrows_memory(void);
+
+/* How many threads the process has; 1 where that can't be found out. */
+unsigned process_threads(void);
+
+/* The name of the calling thread, and the path of the program; empty where they can't be found out. */
+void process_comm(char comm[16]);
+void process_exe(char *path, size_t size);
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * Working memory for one intervention: a private mapping, made when a call meets a conflict and gone when it returns.
+ * The shim may not allocate and may run on an 8 KiB signal stack, so whatever is larger than a few hundred bytes lives here.
+ * Safe anywhere, also in a vfork child (the parent's address space gets its pages back).
+ */
+#ifndef SYS_SCRATCH_H
+#define SYS_SCRATCH_H
+
+#include <stddef.h>
+
+/* Returns zeroed memory, or NULL with errno ENOMEM. */
+void *scratch_map(size_t size);
+
+/* Keeps errno. */
+void scratch_unmap(void *memory, size_t size);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * A bounded wait: how long to pause before each further attempt, and when to stop.
+ *
+ *     struct wait wait;
+ *     wait_begin(&wait, &bounds);
+ *     while (attempt() fails with ETXTBSY)
+ *         if (!wait_pause(&wait))
+ *             give up;
+ *
+ * The ladder is dense at first (a fork race clears in microseconds), doubles up to a cap, and is spread by jitter so that
+ * many waiters don't move in step. The last attempt comes right at the deadline. Safe anywhere; a cancellation point
+ * except in a vfork child.
+ */
+#ifndef WAIT_H
+#define WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct wait_bounds {
+    uint64_t first_ns, cap_ns, max_wait_ns;
+    uint64_t max_attempts; /* of the caller's operation, the first one included; 0: no limit but max_wait */
+};
+
+struct wait {
+    struct wait_bounds bounds;
+    uint64_t started_ns; /* CLOCK_MONOTONIC */
+    uint64_t attempts;   /* that have failed so far */
+    bool last;           /* the deadline has passed: the attempt that follows was the last */
+};
+
+/* Call it after the first attempt has failed. */
+void wait_begin(struct wait *, const struct wait_bounds *);
+
+/* Sleeps until the next attempt is due. Returns false, without sleeping, when there is to be none. */
+bool wait_pause(struct wait *);
+
+/* Time since wait_begin. */
+uint64_t wait_elapsed_ns(const struct wait *);
+
+/*
+ * The pause after `failures` failed attempts: first × 2^(failures-1), at most cap, of which `noise` takes off up to a third.
+ */
+uint64_t wait_ladder(const struct wait_bounds *, uint64_t failures, uint64_t noise);
+
+/*
+ * A descriptor through which this very process has the file open for writing, or -1. As long as it does no wait can help,
+ * unless another thread closes it. `device` is sys_device's.
+ */
+int wait_self_held(uint64_t device, uint64_t inode);
+
+#endif
