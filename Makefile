@@ -1,39 +1,92 @@
 # libetxtbsy. `make` builds the library with a C compiler and libc alone, and the command where json-c is there.
+# `make test` and `make demo` install what they need first, on Debian; see scripts/setup.sh.
 
 CC ?= cc
 CFLAGS ?= -O2 -g
-WARNINGS = -Wall -Wextra -Werror -Wframe-larger-than=2048 -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+BUILD ?= build
+WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 BASE = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP
 
 # Floors of the shim, from the ground up. cli/ is the command's alone.
-FLOORS = sys policy wait stage event remedy preload
+BELOW_PRELOAD = sys policy wait stage event remedy
+FLOORS = $(BELOW_PRELOAD) preload
 
-sources = $(sort $(wildcard $(addprefix shim/,$(addsuffix /*.c,$(1)))))
-objects = $(patsubst shim/%.c,build/obj/%.o,$(call sources,$(1)))
+objects = $(patsubst shim/%.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addprefix shim/,$(addsuffix /*.c,$(1))))))
+
+JSON_C := $(shell pkg-config --exists json-c 2>/dev/null && echo yes)
+
+all: $(BUILD)/libetxtbsy.so $(if $(JSON_C),$(BUILD)/etxtbsy,no-json-c)
+
+no-json-c:
+	@echo "json-c isn't there (Debian: libjson-c-dev): the command etxtbsy is not built; the library is whole without it"
+
+# ---- the library ------------------------------------------------------------------------------------------------------------
 
 # Loaded into every process on the machine, so: no start files, no separate code segment, lazy binding, the quick hash.
 LINK = -shared -nostartfiles -Wl,--hash-style=gnu -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,lazy -Wl,-Bsymbolic \
        -Wl,--as-needed -Wl,-z,defs -Wl,-soname,libetxtbsy.so
 
-all: build/libetxtbsy.so
-
-build/libetxtbsy.so: $(call objects,$(FLOORS)) build/exports.map
-	$(CC) $(CFLAGS) $(LINK) -Wl,--version-script=build/exports.map -o $@ $(call objects,$(FLOORS))
+$(BUILD)/libetxtbsy.so: $(call objects,$(FLOORS)) $(BUILD)/exports.map
+	$(CC) $(CFLAGS) $(LINK) -Wl,--version-script=$(BUILD)/exports.map -o $@ $(call objects,$(FLOORS))
 
 # The exported names: exactly the table's.
-build/exports.map: shim/preload/entries.def Makefile
+$(BUILD)/exports.map: shim/preload/entries.def Makefile
 	@mkdir -p $(@D)
 	{ echo '{ global:'; \
 	  $(CC) -E -P -D_GNU_SOURCE -include features.h '-DENTRY(result,name,parameters)=name;' \
 	      '-DLEFT_OUT(name,reason)=' -x c shim/preload/entries.def; \
 	  echo 'local: *; };'; } > $@
 
-build/obj/%.o: shim/%.c
+# The frame limit: the shim may run on a small signal stack.
+$(BUILD)/obj/%.o: shim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
+	$(CC) $(BASE) -Wframe-larger-than=2048 $(CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
+
+# ---- the command ------------------------------------------------------------------------------------------------------------
+
+JSON_C_FLAGS = $(shell pkg-config --cflags json-c)
+JSON_C_LIBS = $(shell pkg-config --libs json-c)
+
+$(BUILD)/etxtbsy: $(call objects,cli $(BELOW_PRELOAD))
+	$(CC) $(CFLAGS) -o $@ $^ $(JSON_C_LIBS)
+
+$(BUILD)/obj/cli/%.o: shim/cli/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
+
+# ---- tests ------------------------------------------------------------------------------------------------------------------
+
+TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
+TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static victim-plain victim-fortify victim-lfs victim-cxx)
+TEST_PATHS = '-DBUILD_DIR="$(abspath $(BUILD))"' '-DSOURCE_DIR="$(abspath .)"'
+
+$(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
+	$(CC) $(CFLAGS) -o $@ $^ -lcriterion $(JSON_C_LIBS)
+
+$(BUILD)/tests/obj/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) -Wno-missing-field-initializers $(TEST_PATHS) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
+
+# The same small program as four kinds of programs call libc.
+PROGRAM_FLAGS = -D_GNU_SOURCE -Wall -Wextra -g
+$(BUILD)/tests/target: tests/programs/target.c
+$(BUILD)/tests/target-static: tests/programs/target.c
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_FLAGS) -static -o $@ $<
+$(BUILD)/tests/victim-plain: tests/programs/victim.c
+$(BUILD)/tests/victim-fortify: PROGRAM_FLAGS += -O2 -D_FORTIFY_SOURCE=2
+$(BUILD)/tests/victim-fortify: tests/programs/victim.c
+$(BUILD)/tests/victim-lfs: PROGRAM_FLAGS += -D_FILE_OFFSET_BITS=64
+$(BUILD)/tests/victim-lfs: tests/programs/victim.c
+$(BUILD)/tests/victim-cxx: tests/programs/victim.c
+	@mkdir -p $(@D)
+	$(CXX) -x c++ $(PROGRAM_FLAGS) -o $@ $<
+$(BUILD)/tests/target $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 
 clean:
 	rm -rf build
 
-.PHONY: all clean
--include $(shell find build -name '*.d' 2>/dev/null)
+.PHONY: all clean no-json-c
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

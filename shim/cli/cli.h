@@ -1,0 +1,43 @@
+/*
+ * The `etxtbsy` command: what its subcommands share. An ordinary program, so it may allocate, use stdio and json-c; nothing
+ * of it is ever linked into the library.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include <stdio.h>
+
+#include "../policy/policy.h"
+
+#define CLI_VERSION "0.1.0"
+
+/* What every subcommand exits with. A script may rely on these. */
+enum cli_status {
+    CLI_FINE = 0,
+    CLI_PROBLEMS = 1, /* it looked, and found something wrong */
+    CLI_TROUBLE = 2,  /* it couldn't look: usage error, unreadable file, output that can't be written */
+};
+
+/*
+ * The subcommands. argv[0] is "etxtbsy NAME"; getopt is reset. Each returns a cli_status, and need not look after errors of
+ * stdout: main does, at the end.
+ */
+int check_main(int argc, char **argv);
+
+/* Says on stderr "etxtbsy: ..." with a newline. Returns CLI_TROUBLE. */
+int cli_trouble(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
+ * Writes bytes that somebody else chose so that a terminal shows them and does nothing else: what the locale can't print
+ * stands as \t, \n or \xNN. Returns the number of columns written.
+ */
+int cli_print_escaped(FILE *, const char *bytes, size_t length);
+
+/*
+ * explain.c: prints the policy in force for a question, with the origin of each value, as a table or as one JSON object.
+ * Paths that aren't UTF-8 stand in the JSON as in the log: readable, and exact in a field of the same name with "_b64".
+ */
+void explain_as_table(const struct policy *, const struct policy_question *);
+void explain_as_json(const struct policy *, const struct policy_question *);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * The `etxtbsy` command: finds the subcommand and hands over.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../event/event.h"
+#include "cli.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    { "check", check_main, "check the configuration, and show what is in force for a path" },
+};
+
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static void usage(FILE *stream)
+{
+    fputs("etxtbsy: ends \"Text file busy\" (ETXTBSY)\n"
+          "\n"
+          "The work is done by a library that you load into a program; this command looks after it:\n"
+          "\n"
+          "    LD_PRELOAD=libetxtbsy.so make install\n"
+          "\n"
+          "usage: etxtbsy COMMAND [OPTION]... [ARGUMENT]...\n"
+          "\n",
+          stream);
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(stream, "    %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n"
+          "`etxtbsy COMMAND --help` says more about each; `etxtbsy --version` names the version.\n"
+          "Exit status: 0 all is well, 1 something is wrong with what was looked at, 2 it couldn't be looked at.\n",
+          stream);
+}
+
+/* A full disk or a closed pipe must not pass for success. */
+static int close_output(int status)
+{
+    int failed = ferror(stdout);
+    if (fclose(stdout) != 0 || failed)
+        return cli_trouble("can't write the output: %s", errno ? strerror(errno) : "unknown error");
+    return ferror(stderr) ? CLI_TROUBLE : status;
+}
+
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[0], commands[i].name))
+            continue;
+        char title[64]; /* getopt begins its messages with argv[0] */
+        snprintf(title, sizeof title, "etxtbsy %s", commands[i].name);
+        argv[0] = title;
+        optind = 0;
+        return commands[i].run(argc, argv);
+    }
+    fputs("etxtbsy: there is no command \"", stderr);
+    cli_print_escaped(stderr, argv[0], strlen(argv[0]));
+    fputs("\"; `etxtbsy --help` lists those that there are\n", stderr);
+    return CLI_TROUBLE;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { 0 },
+    };
+    int option;
+
+    setlocale(LC_CTYPE, "");
+    while ((option = getopt_long(argc, argv, "+hV", options, NULL)) != -1)
+        switch (option) {
+        case 'h':
+            usage(stdout);
+            return close_output(CLI_FINE);
+        case 'V':
+            printf("etxtbsy %s (log lines of version %d)\n", CLI_VERSION, EVENT_VERSION);
+            return close_output(CLI_FINE);
+        default:
+            return CLI_TROUBLE;
+        }
+    if (optind == argc) {
+        usage(stderr);
+        return CLI_TROUBLE;
+    }
+    return close_output(run_command(argc - optind, argv + optind));
+}

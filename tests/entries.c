@@ -1,0 +1,253 @@
+/*
+ * The table of entry points against the library that was built from it, and against a small program that calls each of them,
+ * compiled in four ways.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#include <criterion/parameterized.h>
+
+static const char *const exported[] = {
+#define ENTRY(result, name, parameters) #name,
+#define LEFT_OUT(name, reason)
+#include "../shim/preload/entries.def"
+#undef ENTRY
+#undef LEFT_OUT
+};
+
+static const struct { const char *name, *reason; } left_out[] = {
+#define ENTRY(result, name, parameters)
+#define LEFT_OUT(name, reason) { #name, reason },
+#include "../shim/preload/entries.def"
+#undef ENTRY
+#undef LEFT_OUT
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* What the victim does beyond the rows: system calls by number, fortified calls, and the ways to end that have no row. */
+static const char *const more_entries[] = {
+    "fortified-open", "fortified-openat", "syscall-openat", "syscall-openat2", "syscall-close", "syscall-close_range",
+    "syscall-dup3", "syscall-exit_group", "syscall-truncate", "syscall-execve", "syscall-execveat", "return", "exit", "exclusive",
+#ifdef SYS_open
+    "syscall-open", "syscall-creat", "syscall-dup2",
+#endif
+};
+
+static const char *const builds[] = { "plain", "fortify", "lfs", "cxx" };
+
+static bool is_exported(const char *name)
+{
+    for (size_t i = 0; i < COUNT(exported); i++)
+        if (!strcmp(exported[i], name))
+            return true;
+    return false;
+}
+
+Test(entries, library_exports_exactly_the_table)
+{
+    char line[200];
+    size_t found = 0;
+    FILE *names = popen("nm -D --defined-only " LIBRARY " | awk '{print $3}'", "r");
+    while (fgets(line, sizeof line, names)) {
+        line[strcspn(line, "@\n")] = '\0';
+        cr_expect(is_exported(line), "%s is exported and not in the table", line);
+        found++;
+    }
+    cr_expect_eq(pclose(names), 0);
+    cr_expect_eq(found, COUNT(exported), "%zu names exported, %zu in the table", found, COUNT(exported));
+}
+
+Test(entries, library_needs_libc_alone)
+{
+    char line[200];
+    size_t found = 0;
+    FILE *needed = popen("readelf -d " LIBRARY " | grep NEEDED", "r");
+    while (fgets(line, sizeof line, needed)) {
+        cr_expect_not_null(strstr(line, "[libc.so.6]"), "%s", line);
+        found++;
+    }
+    pclose(needed);
+    cr_expect_eq(found, 1);
+}
+
+Test(entries, what_is_left_out_says_why_and_is_not_exported)
+{
+    cr_assert_gt(COUNT(left_out), 0);
+    for (size_t i = 0; i < COUNT(left_out); i++) {
+        cr_expect_gt(strlen(left_out[i].reason), 20, "%s", left_out[i].name);
+        cr_expect_not(is_exported(left_out[i].name), "%s", left_out[i].name);
+    }
+}
+
+enum kind { WRITES, TRUNCATES, STARTS };
+
+static enum kind kind_of(const char *entry)
+{
+    if (strstr(entry, "truncate"))
+        return TRUNCATES;
+    if (strstr(entry, "addopen") || strstr(entry, "destroy"))
+        return WRITES;
+    return strstr(entry, "exec") || strstr(entry, "spawn") || !strcmp(entry, "exclusive") ? STARTS : WRITES;
+}
+
+/* Which entry point the log names: the one that met the conflict. */
+static bool is_op_of(const char *op, const char *build, const char *entry)
+{
+    static const char *const others[][2] = {
+        { "fclose", "fopen" }, { "close", "open" }, { "__close", "open" }, { "dup2", "open" }, { "__dup2", "open" }, { "dup3", "open" },
+        { "close_range", "open" }, { "closefrom", "open" }, { "flock", "open" }, { "_exit", "open" }, { "_Exit", "open" },
+        { "quick_exit", "open" }, { "return", "open" }, { "exit", "open" }, { "system", "open" }, { "popen", "open" },
+        { "syscall-close", "open" }, { "syscall-close_range", "open" }, { "syscall-dup2", "open" }, { "syscall-dup3", "open" },
+        { "syscall-exit_group", "open" }, { "exclusive", "posix_spawn" },
+        { "posix_spawn_file_actions_addchdir_np", "posix_spawn" }, { "posix_spawn_file_actions_addfchdir_np", "posix_spawn" },
+        { "posix_spawn_file_actions_destroy", "posix_spawn_file_actions_addopen" },
+    };
+    char expected[64];
+    for (size_t i = 0; i < COUNT(others); i++)
+        if (!strcmp(others[i][0], entry))
+            entry = others[i][1];
+    if (!strncmp(entry, "syscall-", 8))
+        entry = "syscall";
+    if (!strncmp(entry, "fortified-", 10)) {
+        bool fortified = !strcmp(build, "fortify");
+        snprintf(expected, sizeof expected, fortified ? "__%s_2" : "%s", entry + 10);
+    } else {
+        snprintf(expected, sizeof expected, "%s", entry);
+    }
+    if (!strcmp(op, expected))
+        return true;
+    /* With 64-bit offsets the plain names are libc's other ones. */
+    strcat(expected, "64");
+    return !strcmp(build, "lfs") && !strcmp(op, expected);
+}
+
+static const char *entry_at(size_t i)
+{
+    return i < COUNT(exported) ? exported[i] : more_entries[i - COUNT(exported)];
+}
+
+static bool is_called_by_name(const char *entry)
+{
+    return strcmp(entry, "syscall") != 0; /* its variants are in more_entries */
+}
+
+static int run_victim(const struct place *place, enum shim shim, const char *build, const char *entry)
+{
+    char victim[PATH_MAX];
+    snprintf(victim, sizeof victim, BUILD_DIR "/tests/victim-%s", build);
+    return status_code(run_program_with(place, shim, NULL, (const char *const[]){ victim, entry, place->target, NULL }));
+}
+
+/* On an idle target nobody can tell that the shim is there. */
+static void check_idle(struct place *place, const char *build, const char *entry)
+{
+    char *tree[2], *out[2], *err[2];
+    int status[2];
+    for (int shim = WITHOUT_SHIM; shim <= WITH_SHIM; shim++) {
+        place_reset(place);
+        status[shim] = run_victim(place, shim, build, entry);
+        tree[shim] = tree_text(place->directory);
+        out[shim] = read_file(place->out, NULL);
+        err[shim] = read_file(place->err, NULL);
+    }
+    cr_expect_eq(status[0], 0, "%s %s: idle, without the shim: status %d, %s", build, entry, status[0], err[0]);
+    cr_expect_eq(status[0], status[1], "%s %s: idle: status %d becomes %d", build, entry, status[0], status[1]);
+    cr_expect_str_eq(tree[1], tree[0], "%s %s", build, entry);
+    cr_expect_str_eq(out[1], out[0], "%s %s", build, entry);
+    cr_expect_str_eq(err[1], err[0], "%s %s", build, entry);
+    cr_expect_eq(access(place->log, F_OK), -1, "%s %s: an idle target is logged", build, entry);
+}
+
+static void check_line(const struct place *place, const char *build, const char *entry, const char *event, const char *outcome)
+{
+    struct json_object *lines = log_lines(place);
+    cr_expect_eq(json_object_array_length(lines), 1, "%s %s: %zu lines", build, entry, json_object_array_length(lines));
+    if (json_object_array_length(lines)) {
+        struct json_object *line = json_object_array_get_idx(lines, 0);
+        const char *op = line_string(line, "op");
+        cr_expect(is_op_of(op, build, entry), "%s %s: op is %s", build, entry, op);
+        cr_expect_str_eq(line_string(line, "event"), event, "%s %s", build, entry);
+        cr_expect_str_eq(line_string(line, "outcome"), outcome, "%s %s", build, entry);
+        cr_expect_str_eq(line_string(line, "target"), place->target, "%s %s", build, entry);
+    }
+    json_object_put(lines);
+}
+
+static void check_busy_write(struct place *place, const char *build, const char *entry)
+{
+    char expected[100], exe[64], now[PATH_MAX] = "";
+    place_reset(place);
+    pid_t running = run_busy(place->target);
+    cr_expect_neq(run_victim(place, WITHOUT_SHIM, build, entry), 0, "%s %s: the target isn't busy", build, entry);
+    int status = run_victim(place, WITH_SHIM, build, entry);
+    char *err = read_file(place->err, NULL), *content = read_file(place->target, NULL);
+    cr_expect_eq(status, 0, "%s %s: busy: status %d, %s", build, entry, status, err);
+
+    snprintf(expected, sizeof expected, "%s\n", entry);
+    if (kind_of(entry) == TRUNCATES) {
+        struct stat file;
+        cr_expect_eq(stat(place->target, &file), 0);
+        cr_expect_eq(file.st_size, 5, "%s %s: %ld bytes", build, entry, (long)file.st_size);
+        cr_expect_eq(memcmp(content, "\177ELF", 4), 0);
+    } else {
+        cr_expect_str_eq(content, expected, "%s %s", build, entry);
+    }
+    cr_expect_eq(litter_count(place), 0, "%s %s", build, entry);
+
+    snprintf(exe, sizeof exe, "/proc/%d/exe", running);
+    cr_expect_gt(readlink(exe, now, sizeof now - 1), 0);
+    cr_expect_not_null(strstr(now, " (deleted)"), "%s %s: the old program runs %s", build, entry, now);
+    bool early = !strcmp(entry, "system") || !strcmp(entry, "popen"); /* the shell that libc starts can't adopt the stage */
+    check_line(place, build, entry, "redirect", early ? "published-early" : "replaced");
+    stop(running);
+    free(err);
+    free(content);
+}
+
+static void check_busy_start(struct place *place, const char *build, const char *entry)
+{
+    char expected[100];
+    place_reset(place);
+    snprintf(expected, sizeof expected, "started %s\n", entry);
+    pid_t holder = hold_open(place->target, 40);
+    int status = run_victim(place, WITH_SHIM, build, entry);
+    char *out = read_file(place->out, NULL), *err = read_file(place->err, NULL);
+    cr_expect_eq(status, 0, "%s %s: busy: status %d, %s", build, entry, status, err);
+    cr_expect_str_eq(out, expected, "%s %s", build, entry);
+    cr_expect_str_eq(err, "", "%s %s", build, entry);
+    check_line(place, build, entry, "wait", "succeeded");
+    stop(holder);
+    free(out);
+    free(err);
+}
+
+ParameterizedTestParameters(entries, every_row_is_covered_in_every_build)
+{
+    static int builds_to_do[COUNT(builds)] = { 0, 1, 2, 3 };
+    return cr_make_param_array(int, builds_to_do, COUNT(builds));
+}
+
+ParameterizedTest(int *which, entries, every_row_is_covered_in_every_build, .timeout = 120)
+{
+    const char *build = builds[*which];
+    struct place place;
+    place_make(&place);
+    for (size_t i = 0; i < COUNT(exported) + COUNT(more_entries); i++) {
+        const char *entry = entry_at(i);
+        if (!is_called_by_name(entry))
+            continue;
+        check_idle(&place, build, entry);
+        if (kind_of(entry) == STARTS)
+            check_busy_start(&place, build, entry);
+        else
+            check_busy_write(&place, build, entry);
+    }
+    place_remove(&place);
+}

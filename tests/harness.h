@@ -1,0 +1,87 @@
+/*
+ * What whole-program tests need: a fresh directory with a target, programs that run from it or hold it open, commands with
+ * and without the shim, and the lines that the shim wrote, each examined against the schema.
+ */
+#ifndef TESTS_HARNESS_H
+#define TESTS_HARNESS_H
+
+#include <criterion/criterion.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* BUILD_DIR and SOURCE_DIR are absolute paths that the Makefile gives. */
+#define LIBRARY BUILD_DIR "/libetxtbsy.so"
+#define TARGET_PROGRAM BUILD_DIR "/tests/target"
+#define NEW_CONTENT "#!/bin/sh\necho the new content\n"
+
+struct place {
+    char root[PATH_MAX / 4];      /* removed at the end */
+    char directory[PATH_MAX / 3]; /* in it: what a command may see and change */
+    char target[PATH_MAX / 2];    /* in the directory: a copy of TARGET_PROGRAM */
+    char new[PATH_MAX / 2];       /* a file with other content, executable */
+    char log[PATH_MAX / 2], out[PATH_MAX / 2], err[PATH_MAX / 2];
+};
+
+/* Makes a place. Ends the test as skipped on a kernel that doesn't enforce ETXTBSY on that file system. */
+void place_make(struct place *);
+
+/* Makes the directory, the target and the new file afresh, and empties the log. */
+void place_reset(struct place *);
+
+/* Kills what was started, removes everything. */
+void place_remove(struct place *);
+
+/* Runs `path` until the place is removed; returns when it is executing. */
+pid_t run_busy(const char *path);
+
+/* A process that holds `path` open for writing for so long; returns when it does. Negative: until the place is removed. */
+pid_t hold_open(const char *path, int milliseconds);
+
+void stop(pid_t);
+
+enum shim { WITHOUT_SHIM, WITH_SHIM };
+
+/*
+ * Runs a command by /bin/sh in the place's directory, with $TARGET, $NEW, $PROGRAM ($TARGET as well) and $BUILD; `environment` is
+ * "NAME=value" words with blanks between them, or NULL. Output goes to the place's out and err. Returns the wait status.
+ */
+int run_shell(const struct place *, enum shim, const char *environment, const char *command);
+
+/* The same for a program and its arguments, up to a NULL. */
+int run_program_with(const struct place *, enum shim, const char *environment, const char *const argv[]);
+
+/* Exit status of a wait status, or 128 + signal. */
+int status_code(int wait_status);
+
+/* A whole file as a terminated string, to be freed; "" for a missing one. *length may be NULL. */
+char *read_file(const char *path, size_t *length);
+void write_file(const char *path, const char *content, mode_t mode);
+bool same_content(const char *path, const char *other);
+
+/* Names, types, modes, owners and contents of everything in a directory, as text to be freed. */
+char *tree_text(const char *directory);
+
+/* How many names in the directory are the shim's. */
+int litter_count(const struct place *);
+
+/* The lines of the log, parsed; each is checked against the schema (a failing one fails the test). */
+struct json_object *log_lines(const struct place *);
+size_t log_count(const struct place *, const char *field, const char *value);
+const char *line_string(struct json_object *line, const char *field);
+int64_t line_number(struct json_object *line, const char *field);
+
+/* Whether all of the blank-separated programs are on PATH. */
+bool have_programs(const char *names, char missing[100]);
+
+/* Waits up to five seconds for a condition on the file system. */
+#define eventually(condition)                                         \
+    ({                                                                \
+        bool held_ = false;                                           \
+        for (int tries_ = 0; tries_ < 500 && !(held_ = (condition)); tries_++) \
+            usleep(10000);                                            \
+        held_;                                                        \
+    })
+
+#endif

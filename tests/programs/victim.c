@@ -1,0 +1,308 @@
+/*
+ * Calls one libc entry point on one file, as a program that knows nothing of the shim would.
+ *
+ *     victim ENTRY TARGET
+ *
+ * Entries that write leave "ENTRY\n" in TARGET; truncate leaves its first 5 bytes; entries that start a program run TARGET with
+ * the argument ENTRY and end with its status. Exit status 0: done; 1: the call failed, and stderr has its errno by name and number;
+ * 77: this libc doesn't have it. Compiled plain, fortified, with 64-bit offsets and as C++, so C++ it must be, too.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/openat2.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+int __open(const char *, int, ...);
+int __open64(const char *, int, ...);
+int __open_2(const char *, int);
+int __open64_2(const char *, int);
+int __openat_2(int, const char *, int);
+int __openat64_2(int, const char *, int);
+int __close(int);
+int __dup2(int, int);
+#ifdef __cplusplus
+}
+#endif
+
+extern char **environ;
+
+static const char *entry, *target;
+
+static bool is(const char *name)
+{
+    return strcmp(entry, name) == 0;
+}
+
+static int fail(void)
+{
+    fprintf(stderr, "%s: %s (%d)\n", entry, strerror(errno), errno);
+    return 1;
+}
+
+static bool say(int fd)
+{
+    char text[200];
+    int length = snprintf(text, sizeof text, "%s\n", entry);
+    return write(fd, text, (size_t)length) == length;
+}
+
+static int check(bool good)
+{
+    return good ? 0 : fail();
+}
+
+static const int writing = O_WRONLY | O_CREAT | O_TRUNC;
+
+/* The entries that open. Returns -2 for any other. */
+static int open_by_entry(void)
+{
+    volatile int flags = O_WRONLY | O_TRUNC; /* not a constant: the fortified names take over where the compiler can't see it */
+    struct open_how how;
+    memset(&how, 0, sizeof how);
+    how.flags = O_WRONLY | O_TRUNC;
+    if (is("open"))
+        return open(target, writing, 0644);
+    if (is("open64"))
+        return open64(target, writing, 0644);
+    if (is("openat"))
+        return openat(AT_FDCWD, target, writing, 0644);
+    if (is("openat64"))
+        return openat64(AT_FDCWD, target, writing, 0644);
+    if (is("creat"))
+        return creat(target, 0644);
+    if (is("creat64"))
+        return creat64(target, 0644);
+    if (is("__open"))
+        return __open(target, writing, 0644);
+    if (is("__open64"))
+        return __open64(target, writing, 0644);
+    if (is("__open_2"))
+        return __open_2(target, flags);
+    if (is("__open64_2"))
+        return __open64_2(target, flags);
+    if (is("__openat_2"))
+        return __openat_2(AT_FDCWD, target, flags);
+    if (is("__openat64_2"))
+        return __openat64_2(AT_FDCWD, target, flags);
+    if (is("fortified-open"))
+        return open(target, flags);
+    if (is("fortified-openat"))
+        return openat(AT_FDCWD, target, flags);
+    if (is("syscall-open"))
+        return (int)syscall(SYS_open, target, writing, 0644);
+    if (is("syscall-creat"))
+        return (int)syscall(SYS_creat, target, 0644);
+    if (is("syscall-openat"))
+        return (int)syscall(SYS_openat, AT_FDCWD, target, writing, 0644);
+    if (is("syscall-openat2"))
+        return (int)syscall(SYS_openat2, AT_FDCWD, target, &how, sizeof how);
+    return -2;
+}
+
+/* The entries that let go of a descriptor. */
+static int close_by_entry(void)
+{
+    int fd = open(target, writing, 0644), other = open("/dev/null", O_RDONLY);
+    if (fd < 0 || other < 0 || !say(fd))
+        return fail();
+    if (is("close"))
+        return check(close(fd) == 0);
+    if (is("__close"))
+        return check(__close(fd) == 0);
+    if (is("dup2"))
+        return check(dup2(other, fd) == fd);
+    if (is("__dup2"))
+        return check(__dup2(other, fd) == fd);
+    if (is("dup3"))
+        return check(dup3(other, fd, O_CLOEXEC) == fd);
+#if __GLIBC_PREREQ(2, 34)
+    if (is("close_range"))
+        return check(close_range(3, ~0U, 0) == 0);
+    if (is("closefrom"))
+        return closefrom(3), 0;
+#endif
+    if (is("flock"))
+        return check(flock(fd, LOCK_EX) == 0 && flock(fd, LOCK_UN) == 0 && close(fd) == 0);
+    if (is("_exit"))
+        _exit(0);
+    if (is("_Exit"))
+        _Exit(0);
+    if (is("quick_exit"))
+        quick_exit(0);
+    if (is("exit"))
+        exit(0);
+    if (is("return"))
+        return 0;
+    if (is("syscall-close"))
+        return check(syscall(SYS_close, fd) == 0);
+    if (is("syscall-close_range"))
+        return check(syscall(SYS_close_range, 3, ~0U, 0) == 0);
+    if (is("syscall-dup2"))
+        return check(syscall(SYS_dup2, other, fd) == fd);
+    if (is("syscall-dup3"))
+        return check(syscall(SYS_dup3, other, fd, 0) == fd);
+    if (is("syscall-exit_group"))
+        return (int)syscall(SYS_exit_group, 0);
+    return -2;
+}
+
+static int stdio_by_entry(void)
+{
+    FILE *stream = is("fopen") || is("fclose") ? fopen(target, "w")
+                   : is("fopen64")             ? fopen64(target, "w")
+                   : is("freopen")             ? freopen(target, "w", stdout)
+                   : is("freopen64")           ? freopen64(target, "w", stdout)
+                                               : NULL;
+    if (!stream)
+        return fail();
+    if ((is("freopen") || is("freopen64")) && fileno(stream) != 1)
+        return fprintf(stderr, "stdout moved to descriptor %d\n", fileno(stream)), 1;
+    fprintf(stream, "%s\n", entry);
+    return is("fclose") ? check(fclose(stream) == 0) : 0; /* the others: exit's last flush */
+}
+
+static int wait_for(pid_t pid)
+{
+    int status;
+    return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+/* `pid` by its address: it is set while the other argument is evaluated. */
+static int spawned(int error, const pid_t *pid)
+{
+    errno = error;
+    return error ? fail() : wait_for(*pid);
+}
+
+static int spawn_by_entry(void)
+{
+    char *const argv[] = { (char *)target, (char *)entry, NULL };
+    char *const writer[] = { (char *)"echo", (char *)entry, NULL };
+    posix_spawn_file_actions_t actions;
+    pid_t pid = 0;
+    int result;
+    posix_spawn_file_actions_init(&actions);
+    if (is("posix_spawn"))
+        return spawned(posix_spawn(&pid, target, NULL, NULL, argv, environ), &pid);
+    if (is("posix_spawnp"))
+        return spawned(posix_spawnp(&pid, target, NULL, NULL, argv, environ), &pid);
+#if __GLIBC_PREREQ(2, 39)
+    if (is("pidfd_spawn") || is("pidfd_spawnp")) {
+        int pidfd, error = (is("pidfd_spawn") ? pidfd_spawn : pidfd_spawnp)(&pidfd, target, NULL, NULL, argv, environ);
+        siginfo_t info;
+        errno = error;
+        return error ? fail() : check(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) == 0 && info.si_status == 0);
+    }
+#endif
+    if (is("posix_spawn_file_actions_addopen") || is("posix_spawn_file_actions_destroy")) {
+        posix_spawn_file_actions_addopen(&actions, 1, target, writing, 0644);
+        result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
+    } else if (is("posix_spawn_file_actions_addchdir_np")) {
+        posix_spawn_file_actions_addchdir_np(&actions, "/");
+        result = spawned(posix_spawn(&pid, target, &actions, NULL, argv, environ), &pid);
+    } else if (is("posix_spawn_file_actions_addfchdir_np")) {
+        int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        posix_spawn_file_actions_addfchdir_np(&actions, root);
+        result = spawned(posix_spawn(&pid, target, &actions, NULL, argv, environ), &pid);
+    } else if (is("exclusive")) { /* a second spawn would find the file that the first one made */
+        char name[4096];
+        snprintf(name, sizeof name, "%s.exclusive", target);
+        posix_spawn_file_actions_addopen(&actions, 3, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+        result = spawned(posix_spawn(&pid, target, &actions, NULL, argv, environ), &pid);
+        unlink(name);
+    } else {
+        result = -2;
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return result;
+}
+
+/* Shells that write into a descriptor of ours: nothing that they write may be lost. */
+static int shell_by_entry(void)
+{
+    char command[300];
+    int fd = open(target, writing, 0644);
+    if (fd < 0)
+        return fail();
+    snprintf(command, sizeof command, "echo %s >&%d", entry, fd);
+    if (is("system"))
+        return check(system(command) == 0 && close(fd) == 0);
+    FILE *shell = popen(command, "r");
+    return check(shell && pclose(shell) == 0 && close(fd) == 0);
+}
+
+static int exec_by_entry(void)
+{
+    char *const argv[] = { (char *)target, (char *)entry, NULL };
+    if (is("execve"))
+        execve(target, argv, environ);
+    else if (is("execv"))
+        execv(target, argv);
+    else if (is("execvp"))
+        execvp(target, argv);
+    else if (is("execvpe"))
+        execvpe(target, argv, environ);
+    else if (is("execl"))
+        execl(target, target, entry, (char *)NULL);
+    else if (is("execle"))
+        execle(target, target, entry, (char *)NULL, environ);
+    else if (is("execlp"))
+        execlp(target, target, entry, (char *)NULL);
+    else if (is("fexecve"))
+        fexecve(open(target, O_RDONLY | O_CLOEXEC), argv, environ);
+#if __GLIBC_PREREQ(2, 34)
+    else if (is("execveat"))
+        execveat(AT_FDCWD, target, argv, environ, 0);
+#endif
+    else if (is("syscall-execve"))
+        syscall(SYS_execve, target, argv, environ);
+    else if (is("syscall-execveat"))
+        syscall(SYS_execveat, AT_FDCWD, target, argv, environ, 0);
+    else
+        return 77;
+    return fail();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 2;
+    entry = argv[1];
+    target = argv[2];
+
+    int result = open_by_entry();
+    if (result != -2)
+        return check(result >= 0 && say(result) && close(result) == 0);
+    if (is("truncate"))
+        return check(truncate(target, 5) == 0);
+    if (is("truncate64"))
+        return check(truncate64(target, 5) == 0);
+    if (is("syscall-truncate"))
+        return check(syscall(SYS_truncate, target, 5) == 0);
+    if (is("syscall-flock"))
+        entry = "flock";
+    if (strstr(entry, "fopen") || strstr(entry, "freopen") || is("fclose"))
+        return stdio_by_entry();
+    if (is("system") || is("popen"))
+        return shell_by_entry();
+    if (strstr(entry, "spawn") || is("exclusive"))
+        return (result = spawn_by_entry()) == -2 ? 77 : result;
+    if (strstr(entry, "exec"))
+        return exec_by_entry();
+    return (result = close_by_entry()) == -2 ? 77 : result;
+}
