@@ -57,7 +57,7 @@ $(BUILD)/obj/cli/%.o: shim/cli/%.c
 # ---- tests ------------------------------------------------------------------------------------------------------------------
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
-TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static victim-plain victim-fortify victim-lfs victim-cxx)
+TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static cases victim-plain victim-fortify victim-lfs victim-cxx)
 TEST_PATHS = '-DBUILD_DIR="$(abspath $(BUILD))"' '-DSOURCE_DIR="$(abspath .)"'
 
 $(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
@@ -70,6 +70,7 @@ $(BUILD)/tests/obj/%.o: tests/%.c
 # The same small program as four kinds of programs call libc.
 PROGRAM_FLAGS = -D_GNU_SOURCE -Wall -Wextra -g
 $(BUILD)/tests/target: tests/programs/target.c
+$(BUILD)/tests/cases: tests/programs/cases.c
 $(BUILD)/tests/target-static: tests/programs/target.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -static -o $@ $<
@@ -81,7 +82,7 @@ $(BUILD)/tests/victim-lfs: tests/programs/victim.c
 $(BUILD)/tests/victim-cxx: tests/programs/victim.c
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(PROGRAM_FLAGS) -o $@ $<
-$(BUILD)/tests/target $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
+$(BUILD)/tests/target $(BUILD)/tests/cases $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 

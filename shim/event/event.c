@@ -88,22 +88,23 @@ static void add_error(struct json *json, int error)
 static void add_process(struct json *json)
 {
     char comm[16];
+    struct utsname host;
     json_number(json, "pid", (uint64_t)sys_call(SYS_getpid));
     json_number(json, "ppid", (uint64_t)sys_call(SYS_getppid));
     json_number(json, "tid", (uint64_t)sys_call(SYS_gettid));
     json_number(json, "uid", sys_geteuid());
     process_comm(comm);
     json_path(json, "comm", comm);
-    char *exe = scratch_map(PATH_MAX);
-    if (exe) {
-        process_exe(exe, PATH_MAX);
-        json_path(json, "exe", exe);
-        scratch_unmap(exe, PATH_MAX);
-    } else {
-        json_string(json, "exe", "");
-    }
-    struct utsname host;
     json_path(json, "host", sys_call(SYS_uname, &host) == 0 ? host.nodename : "");
+}
+
+static void add_exe(struct json *json)
+{
+    char *exe = scratch_map(PATH_MAX);
+    if (exe)
+        process_exe(exe, PATH_MAX);
+    json_path(json, "exe", exe ? exe : "");
+    scratch_unmap(exe, PATH_MAX);
 }
 
 size_t event_format(const struct event *event, char *line, size_t size)
@@ -116,24 +117,26 @@ size_t event_format(const struct event *event, char *line, size_t size)
     json_string(&json, "op", event->op);
     json_string(&json, "outcome", event->outcome);
     json_string(&json, "verdict", event->verdict);
-    json_path(&json, "path", event->path ? event->path : "");
-    json_path(&json, "target", event->target ? event->target : "");
     add_error(&json, event->error);
-    json_path(&json, "message", event->message);
     json_number(&json, "attempts", event->attempts);
     json_thousandths(&json, "waited_ms", event->waited_ns / 1000);
-    json_string(&json, "action", event->action ? event->action : "off");
-    json_path(&json, "rule", event->rule ? event->rule : "built-in");
+    json_string(&json, "action", event->action ? event->action : "none");
     json_string(&json, "reason", event->reason);
     if (event->held_fd >= 0)
         json_number(&json, "held_fd", (uint64_t)event->held_fd);
     if (event->stage) {
-        json_path(&json, "stage", event->stage);
         json_number(&json, "bytes", event->bytes);
         json_number(&json, "old_inode", event->old_inode);
         json_number(&json, "new_inode", event->new_inode);
     }
     add_process(&json);
+    /* What may be long comes last and is cut to its share, so that every line has every field. */
+    json_path(&json, "rule", event->rule ? event->rule : "built-in");
+    json_path(&json, "path", event->path ? event->path : "");
+    json_path(&json, "target", event->target ? event->target : "");
+    add_exe(&json);
+    json_path(&json, "stage", event->stage);
+    json_string(&json, "message", event->message);
     errno = saved;
     return json_end(&json);
 }

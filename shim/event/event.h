@@ -15,9 +15,9 @@
 #define EVENT_LINE_SIZE 65536
 
 struct event {
-    const char *event;   /* wait, redirect, truncate, pending, observe, config */
+    const char *event;   /* wait, redirect, pending, observe, refuse, config */
     const char *op;      /* the libc entry point that met the conflict, or that ended it */
-    const char *path;    /* as the program gave it; NULL: not known */
+    const char *path;    /* as the program gave it; the target where that isn't known any more */
     const char *target;  /* resolved; NULL: not known */
     int error;           /* the errno that it is about; 0: none */
     const char *outcome, *verdict;

@@ -4,6 +4,10 @@
 
 #include "../sys/text.h"
 
+/* So that one long string can't crowd out another: five paths, their exact bytes and a message fit into 64 KiB. */
+#define STRING_MAX 4096
+#define PATH_STRING_MAX 6144
+
 struct json json_begin(char *buffer, size_t size)
 {
     buffer[0] = '{';
@@ -53,17 +57,21 @@ static size_t utf8_length(const unsigned char *s)
     return length;
 }
 
-/* Writes the string's characters between quotes; returns whether every byte was UTF-8. */
-static bool add_quoted(struct json *json, const char *value)
+/*
+ * Writes the string's characters between quotes, in no more than `limit` bytes; returns whether they are the string to
+ * the byte: all of it, and all UTF-8.
+ */
+static bool add_quoted(struct json *json, const char *value, size_t limit)
 {
     static const char hex[] = "0123456789abcdef";
-    bool all_utf8 = true;
+    const size_t start = json->length;
+    bool exact = true;
     add(json, "\"", 1);
     for (const unsigned char *s = (const unsigned char *)value; *s;) {
         char escaped[6];
         size_t length = utf8_length(s), taken = length ? length : 1, written;
         if (!length) { /* \xNN for a person to read; the backslash is doubled, as JSON wants it */
-            all_utf8 = false;
+            exact = false;
             memcpy(escaped, (char[]){ '\\', '\\', 'x', hex[*s >> 4], hex[*s & 15] }, written = 5);
         } else if (*s == '"' || *s == '\\') {
             memcpy(escaped, (char[]){ '\\', (char)*s }, written = 2);
@@ -72,19 +80,21 @@ static bool add_quoted(struct json *json, const char *value)
         } else {
             memcpy(escaped, s, written = length);
         }
-        if (written + 1 > room(json)) /* the closing quote must fit, too */
+        if (written + 1 > room(json) || json->length + written + 1 - start > limit) { /* the closing quote must fit, too */
+            exact = false;
             break;
+        }
         add(json, escaped, written);
         s += taken;
     }
     add(json, "\"", 1);
-    return all_utf8;
+    return exact;
 }
 
 void json_string(struct json *json, const char *name, const char *value)
 {
     if (value && begin_field(json, name, "", 2))
-        add_quoted(json, value);
+        add_quoted(json, value, STRING_MAX);
 }
 
 static void add_base64(struct json *json, const char *value)
@@ -110,7 +120,7 @@ void json_path(struct json *json, const char *name, const char *path)
     if (!path || !begin_field(json, name, "", 2))
         return;
     /* Half a base64 string would be a wrong path: all of it or none. */
-    if (!add_quoted(json, path) && begin_field(json, name, "_b64", strlen(path) / 3 * 4 + 8))
+    if (!add_quoted(json, path, PATH_STRING_MAX) && begin_field(json, name, "_b64", strlen(path) / 3 * 4 + 8))
         add_base64(json, path);
 }
 

@@ -17,7 +17,7 @@ struct json {
 
 struct json json_begin(char *buffer, size_t size);
 
-/* NULL values are left out. */
+/* NULL values are left out; a string is cut at 4 KiB. */
 void json_string(struct json *, const char *name, const char *value);
 void json_number(struct json *, const char *name, uint64_t value);
 void json_boolean(struct json *, const char *name, bool value);
@@ -26,8 +26,8 @@ void json_boolean(struct json *, const char *name, bool value);
 void json_thousandths(struct json *, const char *name, uint64_t value);
 
 /*
- * A path: a readable string in which bytes that aren't UTF-8 stand as \xNN, and then, only when there are such bytes, the
- * exact bytes as base64 in a field of the same name with "_b64" behind it.
+ * A path: a readable string in which bytes that aren't UTF-8 stand as \xNN, cut at 6 KiB, and then, only when that isn't the
+ * path to the byte, the exact bytes as base64 in a field of the same name with "_b64" behind it.
  */
 void json_path(struct json *, const char *name, const char *path);
 

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "../sys/call.h"
 #include "../sys/clock.h"
@@ -12,12 +13,32 @@
 #define FULL_PIPE_WAIT_NS (100 * CLOCK_MS)
 #define SIGPIPE_BIT (UINT64_C(1) << (SIGPIPE - 1))
 
-/* Whether a write now would neither block for long nor meet a pipe whose reader is gone. */
-static bool is_writable(int fd)
+/*
+ * Whether a write of so many bytes would neither block nor meet a pipe whose reader is gone. For a pipe, poll answers for
+ * PIPE_BUF bytes only (pipe(7)); a longer line has to find room for itself, in pages that are wholly free.
+ */
+static bool is_writable(int fd, size_t length)
 {
     struct pollfd poll = { .fd = fd, .events = POLLOUT };
-    struct timespec limit = { .tv_nsec = FULL_PIPE_WAIT_NS };
-    return sys_call(SYS_ppoll, &poll, 1L, &limit, 0L, 8L) == 1 && (poll.revents & (POLLOUT | POLLERR | POLLNVAL)) == POLLOUT;
+    struct timespec at_once = { 0 };
+    if (sys_call(SYS_ppoll, &poll, 1L, &at_once, 0L, 8L) != 1 || (poll.revents & (POLLOUT | POLLERR | POLLNVAL)) != POLLOUT)
+        return false;
+    long size = length > PIPE_BUF ? sys_fcntl(fd, F_GETPIPE_SZ, 0) : -1;
+    int unread = 0;
+    return size < 0 || (sys_ioctl(fd, FIONREAD, (long)&unread) == 0 && (long)length + unread + 2 * PIPE_BUF <= size);
+}
+
+/* The same, given a little time. */
+static bool becomes_writable(int fd, size_t length)
+{
+    uint64_t start = clock_ns(CLOCK_MONOTONIC);
+    struct timespec pause = { .tv_nsec = CLOCK_MS };
+    while (!is_writable(fd, length)) {
+        if (clock_ns(CLOCK_MONOTONIC) - start >= FULL_PIPE_WAIT_NS)
+            return false;
+        sys_call(SYS_nanosleep, &pause, 0L);
+    }
+    return true;
 }
 
 /*
@@ -27,7 +48,7 @@ static bool is_writable(int fd)
 static void write_line(int fd, const char *line, size_t length)
 {
     uint64_t pipe_signal = SIGPIPE_BIT, mask, pending = 0;
-    if (!is_writable(fd) || sys_call(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_signal, &mask, 8L) < 0)
+    if (!becomes_writable(fd, length) || sys_call(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_signal, &mask, 8L) < 0)
         return;
     sys_call(SYS_rt_sigpending, &pending, 8L);
     if (sys_write(fd, line, length) < 0 && errno == EPIPE && !(pending & SIGPIPE_BIT)) {
@@ -35,6 +56,16 @@ static void write_line(int fd, const char *line, size_t length)
         sys_call(SYS_rt_sigtimedwait, &pipe_signal, 0L, &at_once, 8L);
     }
     sys_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0L, 8L);
+}
+
+/*
+ * A program that has closed stderr may have something of its own under number 2 by now: a data file. Logs are opened for
+ * writing alone, or for appending.
+ */
+static bool is_somebodys_data(int fd, const struct statx *file)
+{
+    long flags = sys_fcntl(fd, F_GETFL, 0);
+    return S_ISREG(file->stx_mode) && (flags & O_ACCMODE) == O_RDWR && !(flags & O_APPEND);
 }
 
 static void send_to_descriptor(int fd, const struct event *event, const char *line, size_t length)
@@ -62,6 +93,9 @@ static void send_to(const char *sink, size_t length, const struct event *event, 
 {
     uint64_t fd;
     if (length == 6 && !memcmp(sink, "stderr", 6)) {
+        struct statx file;
+        if (sys_fstat(2, &file) == 0 && is_somebodys_data(2, &file))
+            return;
         send_to_descriptor(2, event, line, line_length);
     } else if (length > 3 && !memcmp(sink, "fd:", 3)) {
         if (text_to_number(sink + 3, length - 3, &fd))

@@ -9,8 +9,12 @@
 #define PREFIX "ETXTBSY_"
 #define PREFIX_LENGTH (sizeof PREFIX - 1)
 
-/* Ends with an empty string. What doesn't fit is as if it weren't set: nobody has 4 KiB of these. */
+/*
+ * Ends with an empty string. Of a variable that doesn't fit only the name is kept, with a value that no key takes, so that the
+ * policy complains: nobody has 4 KiB of these.
+ */
 static char remembered[4096];
+#define TOO_LONG "(too long)"
 
 void policy_remember_environment(char *const *environment)
 {
@@ -23,6 +27,13 @@ void policy_remember_environment(char *const *environment)
         if (size < sizeof remembered - length) {
             memcpy(remembered + length, entry, size);
             length += size;
+            continue;
+        }
+        size_t name = strcspn(entry, "=") + 1;
+        if (name + sizeof TOO_LONG < sizeof remembered - length) {
+            memcpy(remembered + length, entry, name);
+            memcpy(remembered + length + name, TOO_LONG, sizeof TOO_LONG);
+            length += name + sizeof TOO_LONG;
         }
     }
 }

@@ -34,7 +34,7 @@ struct file_reader file_reader(const char *text, size_t length);
 enum file_line file_next(struct file_reader *, struct file_item *);
 
 /*
- * Reads a regular file into `text`. Returns its length, or -1 with errno: EFBIG when it is larger than `size`, EINVAL when it
+ * Reads a regular file into `text`. Returns its length, or -1 with errno: EFBIG when it fills `size` bytes or more, EINVAL when it
  * isn't a regular file (a FIFO would make the program wait).
  */
 long file_load(const char *path, char *text, size_t size);

@@ -112,11 +112,13 @@ static bool parse_duration(const char *text, size_t length, uint64_t *ns)
         if (whole > limit / unit)
             return false;
         sum += whole * unit + fraction * (unit / US) / scale * US;
+        if (sum > limit)
+            return false;
         while (i < length && text[i] == ' ')
             i++;
     }
     *ns = sum;
-    return sum <= limit;
+    return true;
 }
 
 static bool is_sink(const char *text, size_t length)

@@ -1,6 +1,6 @@
 /*
  * The one table of configuration keys: name, kind, where it may stand, built-in value. The reader, the environment,
- * `etxtbsy check` and the test of etxtbsy.conf.example all follow it. For use within policy/.
+ * `etxtbsy check` and the tests all follow it. For use within policy/ and by those two.
  */
 #ifndef POLICY_KEYS_H
 #define POLICY_KEYS_H

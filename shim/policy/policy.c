@@ -82,15 +82,25 @@ static bool matches(struct span pattern, const char *path)
     return glob_match(terminated, strchr(terminated, '/') ? path : text_base(path));
 }
 
-/* Looks ahead through a rule for its conditions: they may stand anywhere in it, and all of them must hold. */
+static bool is_rule_name(struct span name)
+{
+    enum policy_key key = key_find(name.at, name.length);
+    return span_is(name, "path") || span_is(name, "program") || key_find_operation(name.at, name.length) != POLICY_OPERATIONS ||
+           (key != POLICY_KEYS && key != KEY_ACTION);
+}
+
+/*
+ * Looks ahead through a rule for its conditions: they may stand anywhere in it, and all of them must hold. A rule in which
+ * something can't be read doesn't hold at all: a misspelt condition must not make it one for every path.
+ */
 static bool rule_matches(const struct decision *decision, struct file_reader reader)
 {
     const struct policy_question *question = decision->question;
     struct file_item item;
     enum file_line kind;
     while ((kind = file_next(&reader, &item)) != LINE_END && kind != LINE_SECTION) {
-        if (kind != LINE_PAIR)
-            continue;
+        if (kind == LINE_BROKEN || !is_rule_name(item.name))
+            return false;
         if (span_is(item.name, "path") && !matches(item.value, question->path))
             return false;
         if (span_is(item.name, "program") && !matches(item.value, question->exe) && !matches(item.value, question->comm))
@@ -112,11 +122,10 @@ static void take_rule_pair(const struct decision *decision, const struct file_it
         take_value(decision, KEY_ACTION, operation, item, applies && operation == asked, true);
         return;
     }
-    enum policy_key key = key_find(item->name.at, item->name.length);
-    if (key == POLICY_KEYS || key == KEY_ACTION)
-        complain(decision, item->line, item->whole, "path, program, exec, write, truncate or another key");
+    if (is_rule_name(item->name))
+        take_value(decision, key_find(item->name.at, item->name.length), asked, item, applies, true);
     else
-        take_value(decision, key, asked, item, applies, true);
+        complain(decision, item->line, item->whole, "path, program, exec, write, truncate or another key");
 }
 
 static void take_section_pair(const struct decision *decision, enum policy_operation section, const struct file_item *item)
@@ -142,6 +151,8 @@ static void take_text(const struct decision *decision, const char *text, size_t 
     while ((kind = file_next(&reader, &item)) != LINE_END) {
         if (kind == LINE_BROKEN) {
             complain(decision, item.line, item.whole, "key = value, [section] or # comment");
+            if (item.whole.at[0] == '[') /* what follows belongs to the section that this was to be, not to the one before */
+                place = UNKNOWN;
         } else if (kind == LINE_SECTION) {
             section = key_find_operation(item.name.at, item.name.length);
             place = span_is(item.name, "rule") ? RULE : section == POLICY_OPERATIONS ? UNKNOWN : SECTION;
@@ -159,11 +170,14 @@ static void take_text(const struct decision *decision, const char *text, size_t 
 
 static void take_file(struct decision *decision, const char *path, bool may_be_missing)
 {
-    char *text = scratch_map(FILE_SIZE_MAX);
-    if (!text)
-        return;
+    char *text = scratch_map(FILE_SIZE_MAX + 1);
     decision->file = path;
-    long length = file_load(path, text, FILE_SIZE_MAX);
+    if (!text) {
+        complain(decision, 0, span_of("no memory"), "64 KiB to read the file");
+        decision->file = NULL;
+        return;
+    }
+    long length = file_load(path, text, FILE_SIZE_MAX + 1);
     if (length >= 0)
         take_text(decision, text, (size_t)length);
     else if (errno == EFBIG)
@@ -173,7 +187,7 @@ static void take_file(struct decision *decision, const char *path, bool may_be_m
     else if (errno != ENOENT || !may_be_missing)
         complain(decision, 0, span_of(errno == ENOENT ? "no such file" : "a file that can't be read"), "a readable file");
     decision->file = NULL;
-    scratch_unmap(text, FILE_SIZE_MAX);
+    scratch_unmap(text, FILE_SIZE_MAX + 1);
 }
 
 /* Lowers "EXEC_MAX_WAIT" into `name`; false for what is too long to be a key. */
@@ -259,6 +273,8 @@ void policy_decide(struct policy *policy, const struct policy_question *question
     take_environment(&decision, sources->environment, true);
 
     const char *disable = policy_variable(sources, "DISABLE");
+    if (disable && strcmp(disable, "1") && strcmp(disable, "0"))
+        complain(&decision, 0, span_of(disable - strlen("ETXTBSY_DISABLE=")), "ETXTBSY_DISABLE=1, or 0");
     if (disable && !strcmp(disable, "1"))
         set(&decision, KEY_ACTION, (struct span){ 0 }, ACTION_OFF, (struct policy_origin){ .variable = "ETXTBSY_DISABLE=1" });
     errno = saved;

@@ -1,4 +1,3 @@
-#include <linux/close_range.h>
 #include <sys/file.h>
 
 #include "../remedy/release.h"
@@ -61,7 +60,7 @@ int wrap_dup3(int oldfd, int newfd, int flags)
 #if __GLIBC_PREREQ(2, 34)
 int wrap_close_range(unsigned first, unsigned last, int flags)
 {
-    if (unlikely(stage_known_count) && !(flags & (int)CLOSE_RANGE_CLOEXEC))
+    if (unlikely(stage_known_count) && !flags && first <= last)
         release_range("close_range", first, last);
     return NEXT(close_range)(first, last, flags);
 }

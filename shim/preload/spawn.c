@@ -10,7 +10,7 @@
  * What we have to know of file actions, kept in the last words of glibc's padding, which posix_spawn_file_actions_init
  * clears and nothing else touches (2.2 to 2.41, spawn.h).
  */
-enum { MARK = 0x45545800, MARK_EXCLUSIVE = 1, MARK_DIRECTORY = 2, MARK_BITS = 3 };
+enum { MARK = 0x45545800, MARK_EXCLUSIVE = 1, MARK_DIRECTORY = 2, MARK_CLOSEFROM = 4, MARK_BITS = 7 };
 
 static int *mark_of(posix_spawn_file_actions_t *actions)
 {
@@ -40,6 +40,8 @@ struct spawn {
 static int attempt_spawn(const struct run *run)
 {
     const struct spawn *spawn = run->call;
+    if (unlikely(stage_known_count))
+        spawn_files_rewind(spawn->actions);
     return spawn->real(spawn->pid, run->path, spawn->actions, spawn->attributes, run->argv, run->envp);
 }
 
@@ -83,7 +85,7 @@ int wrap_posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions, i
     if (flags & O_EXCL)
         set_mark(actions, MARK_EXCLUSIVE);
     /* Behind a change of directory a relative path means a file that we can't know. */
-    else if ((flags & (O_ACCMODE | O_TRUNC)) && (path[0] == '/' || !is_marked(actions, MARK_DIRECTORY))) {
+    else if ((flags & (O_ACCMODE | O_TRUNC)) && !is_marked(actions, MARK_CLOSEFROM) && (path[0] == '/' || !is_marked(actions, MARK_DIRECTORY))) {
         int stage = spawn_files_open(actions, path, flags, mode);
         if (unlikely(stage >= 0))
             return posix_spawn_file_actions_adddup2(actions, stage, fd);
@@ -103,6 +105,15 @@ int wrap_posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *actio
     return NEXT(posix_spawn_file_actions_addfchdir_np)(actions, fd);
 }
 
+#if __GLIBC_PREREQ(2, 34)
+/* It would close our descriptor before an action behind it can use it. */
+int wrap_posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from)
+{
+    set_mark(actions, MARK_CLOSEFROM);
+    return NEXT(posix_spawn_file_actions_addclosefrom_np)(actions, from);
+}
+#endif
+
 int wrap_posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions)
 {
     if (unlikely(stage_known_count))
@@ -114,7 +125,7 @@ int wrap_posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions)
 int wrap_system(const char *command)
 {
     if (unlikely(stage_known_count) && command)
-        release_to_stranger("system");
+        release_to_stranger("system", STAGE_SURVIVES, false);
     int status = NEXT(system)(command);
     if (unlikely(stage_known_count))
         release_pending("system");
@@ -124,6 +135,6 @@ int wrap_system(const char *command)
 FILE *wrap_popen(const char *command, const char *mode)
 {
     if (unlikely(stage_known_count))
-        release_to_stranger("popen");
+        release_to_stranger("popen", STAGE_SURVIVES, false);
     return NEXT(popen)(command, mode);
 }

@@ -37,27 +37,51 @@ static void let_go(int fd, const char *op)
     errno = saved;
 }
 
-static FILE *answer(FILE *stream, const char *op, const char *path, const char *mode)
+/*
+ * Lets a real open of a stage's descriptor, by its name in /proc, end at the number where the program's own open would have
+ * put it. The mode is the program's: what it truncates is empty, what it appends to has the old content, and ",ccs=" is heard.
+ */
+static FILE *move_stream(FILE *stream, int number, const char *mode)
 {
-    if (likely(stream || errno != ETXTBSY))
+    int now = stream->_fileno;
+    stage_join_opened(now);
+    if (now != number && sys_dup3(now, number, mode_flags(mode) & O_CLOEXEC) == number) {
+        sys_close(now);
+        stream->_fileno = number;
+    }
+    return stream;
+}
+
+typedef FILE *open_stream(const char *path, const char *mode);
+
+static FILE *answer(FILE *stream, open_stream *real, const char *op, const char *path, const char *mode)
+{
+    if (likely(stream)) {
+        if (unlikely(stage_known_count))
+            stage_join_opened(fileno(stream));
         return stream;
+    }
+    if (likely(errno != ETXTBSY))
+        return NULL;
+    char link[DESCRIPTOR_LINK_SIZE];
     int fd = open_instead(op, path, mode);
     if (fd < 0)
         return NULL;
-    stream = fdopen(fd, mode);
-    if (!stream)
-        let_go(fd, op);
-    return stream;
+    stream = real(descriptor_link(link, fd), mode);
+    if (stream)
+        return move_stream(stream, fd, mode);
+    let_go(fd, op);
+    return NULL;
 }
 
 FILE *wrap_fopen(const char *path, const char *mode)
 {
-    return answer(NEXT(fopen)(path, mode), "fopen", path, mode);
+    return answer(NEXT(fopen)(path, mode), NEXT(fopen), "fopen", path, mode);
 }
 
 FILE *wrap_fopen64(const char *path, const char *mode)
 {
-    return answer(NEXT(fopen64)(path, mode), "fopen64", path, mode);
+    return answer(NEXT(fopen64)(path, mode), NEXT(fopen64), "fopen64", path, mode);
 }
 
 typedef FILE *reopen(const char *path, const char *mode, FILE *stream);
@@ -77,12 +101,7 @@ static FILE *reopen_instead(reopen *real, const char *op, const char *path, cons
         let_go(fd, op);
         return NULL;
     }
-    int now = fileno(reopened);
-    stage_join_opened(now);
-    if (number >= 0 && now != number && sys_dup3(now, number, mode_flags(mode) & O_CLOEXEC) == number) {
-        sys_close(now);
-        reopened->_fileno = number;
-    }
+    move_stream(reopened, number >= 0 ? number : reopened->_fileno, mode);
     if (fd != number)
         sys_close(fd);
     return reopened;
@@ -96,6 +115,8 @@ static FILE *reopen_stream(reopen *real, const char *op, const char *path, const
         stage_release_begin(&release, number);
     errno = saved;
     FILE *reopened = real(path, mode, stream);
+    if (unlikely(stage_known_count) && reopened) /* the same file again, perhaps: freopen(NULL, …) */
+        stage_join_opened(reopened->_fileno);
     if (unlikely(release.known.slot != NULL))
         release_end(&release, op, 0);
     if (likely(reopened || !path || errno != ETXTBSY))

@@ -1,4 +1,3 @@
-#include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -83,7 +82,7 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
     case SYS_dup3:
         return unlikely(stage_known_count) ? close_over(number, (int)b, a, b, c) : call(number, a, b, c, d, e, f);
     case SYS_close_range:
-        if (unlikely(stage_known_count) && !(c & (long)CLOSE_RANGE_CLOEXEC))
+        if (unlikely(stage_known_count) && !(int)c && (unsigned)a <= (unsigned)b)
             release_range("syscall", (unsigned)a, (unsigned)b);
         break;
     case SYS_flock:

@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <linux/limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../sys/call.h"
 #include "../sys/image.h"
@@ -22,11 +23,17 @@ static const char *variable(char *const *environment, const char *name)
     return NULL;
 }
 
+/* With the effective ids, as execve and open ask; kernels before 5.8 know only the real ones. */
+static bool may_access(int dirfd, const char *path, int mode)
+{
+    long result = sys_call(SYS_faccessat2, dirfd, path, mode, AT_EACCESS);
+    return result == 0 || (errno == ENOSYS && sys_call(SYS_faccessat, dirfd, path, mode) == 0);
+}
+
 static bool is_executable(int dirfd, const char *path)
 {
     struct statx file;
-    return sys_statx(dirfd, path, 0, &file) == 0 && S_ISREG(file.stx_mode) &&
-           sys_call(SYS_faccessat, dirfd, path, 1L /* X_OK */) == 0;
+    return sys_statx(dirfd, path, 0, &file) == 0 && S_ISREG(file.stx_mode) && may_access(dirfd, path, X_OK);
 }
 
 /* As execvp does: PATH of this process, not of the new one; the first that can be executed. */
@@ -51,7 +58,9 @@ bool reach_candidate(const struct run *run, char *candidate)
     extern char **environ;
     int saved = errno;
     bool found = false;
-    if (run->flags & AT_EMPTY_PATH && !*run->path) {
+    if (!run->path) { /* EFAULT is the kernel's to say */
+        found = false;
+    } else if (run->flags & AT_EMPTY_PATH && !*run->path) {
         candidate[0] = '\0';
         found = true;
     } else if (run->searches && !strchr(run->path, '/')) {
@@ -65,17 +74,41 @@ bool reach_candidate(const struct run *run, char *candidate)
     return found;
 }
 
-/* Whether a list of libraries, as in LD_PRELOAD, has this one: the same file name, wherever. */
+/*
+ * Whether one entry of a list of libraries will be this one. A name with a slash must lead to the file that is loaded here, for
+ * the ids that the new program will have: after a chroot, a change of directory or of user it may not. One without is
+ * searched for by ld.so as this one was.
+ */
+static bool is_this_library(const char *entry, size_t length, const Dl_info *self)
+{
+    char *path = scratch_map(PATH_MAX);
+    struct statx named, loaded;
+    bool is = false;
+    if (path && length < PATH_MAX) {
+        memcpy(path, entry, length);
+        path[length] = '\0';
+        const char *expanded = strchr(path, '$'); /* $LIB, $ORIGIN: believed when the name is right */
+        is = !strcmp(text_base(path), text_base(self->dli_fname)) &&
+             (expanded || !strchr(path, '/') ||
+              (sys_statx(AT_FDCWD, path, 0, &named) == 0 && may_access(AT_FDCWD, path, R_OK) &&
+               sys_statx(AT_FDCWD, self->dli_fname, 0, &loaded) == 0 && sys_same_file(&named, &loaded)));
+    }
+    scratch_unmap(path, PATH_MAX);
+    return is;
+}
+
 static bool names_this_library(const char *list)
 {
-    Dl_info info;
-    if (!list || !dladdr((const void *)names_this_library, &info) || !info.dli_fname)
+    static const char separators[] = " :\t\n";
+    Dl_info self;
+    if (!list || !dladdr((const void *)names_this_library, &self) || !self.dli_fname)
         return false;
-    const char *name = text_base(info.dli_fname);
-    size_t length = strlen(name);
-    for (const char *at = list; (at = strstr(at, name)); at += length)
-        if ((at == list || strchr(" :/\n", at[-1])) && strchr(" :\n\t", at[length]))
+    for (const char *at = list + strspn(list, separators); *at; at += strspn(at, separators)) {
+        size_t length = strcspn(at, separators);
+        if (is_this_library(at, length, &self))
             return true;
+        at += length;
+    }
     return false;
 }
 

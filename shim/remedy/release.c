@@ -1,8 +1,64 @@
 #include "release.h"
 
+#include "../sys/clock.h"
 #include "../sys/directory.h"
 #include "../sys/scratch.h"
 #include "intervention.h"
+
+#define TRANSIENT_NS (10 * CLOCK_MS)
+
+/*
+ * Asks whether anybody else holds the stage. When the creator lets go, a holder is most often a child that another thread
+ * has just forked and that will exec at once: that clears in a few milliseconds, and the program may be about to start what it has written.
+ */
+static enum stage_end ask(struct stage_release *release, struct stage_report *report)
+{
+    const struct wait_bounds bounds = { .first_ns = CLOCK_MS / 10, .cap_ns = 2 * CLOCK_MS, .max_wait_ns = TRANSIENT_NS };
+    enum stage_end end = stage_release_end(release, report);
+    if (end != STAGE_PENDING)
+        return end;
+    struct wait wait;
+    wait_begin(&wait, &bounds);
+    while (end == STAGE_PENDING && wait_pause(&wait))
+        end = stage_release_end(release, report);
+    return end;
+}
+
+static int commit(struct intervention *intervention, struct stage_release *release)
+{
+    struct stage_report *report = &intervention->report;
+    struct event *event = &intervention->event;
+    enum stage_outcome outcome = stage_commit(release, (enum stage_sync)intervention->policy.value[KEY_SYNC], report);
+    int error = errno;
+    event->bytes = report->bytes;
+    event->old_inode = report->target_inode;
+    if (outcome == STAGE_DISCARDED || outcome == STAGE_SUPERSEDED)
+        event->avoid_inode = 0; /* its number may be the log's by now */
+    switch (outcome) {
+    case STAGE_OVERTAKEN:
+        event->reason = "target-replaced";
+        /* fall through */
+    case STAGE_REPLACED:
+        intervention_say(intervention, "redirect", report->early ? "published-early" : "replaced", "replaced");
+        return 0;
+    case STAGE_DISCARDED:
+        event->reason = "target-unlinked";
+        intervention_say(intervention, "redirect", "discarded", "replaced");
+        return 0;
+    case STAGE_SUPERSEDED:
+        event->reason = "target-replaced";
+        intervention_say(intervention, "redirect", "discarded", "replaced");
+        return 0;
+    case STAGE_GONE:
+        return 0;
+    case STAGE_FAILED:
+        event->error = error;
+        intervention_say(intervention, "redirect", "failed", "failed");
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
 
 /* Commits, or says that it has to wait. Returns 0, or -1 with errno when the commit failed. */
 static int settle(struct stage_release *release, const char *op)
@@ -16,46 +72,31 @@ static int settle(struct stage_release *release, const char *op)
     struct stage_report *report = &intervention->report;
     struct event *event = &intervention->event;
     int result = 0;
-    enum stage_end end = stage_release_end(release, report);
-    if (end == STAGE_NONE || end == STAGE_HELD) {
-        stage_release_finish(release);
-        intervention_end(intervention);
-        return 0;
+    enum stage_end end = ask(release, report);
+    if (end != STAGE_NONE && end != STAGE_HELD) {
+        intervention_decide(intervention, POLICY_WRITE, report->target);
+        if (report->op)
+            event->op = report->op;
+        event->action = policy_action_name(ACTION_REDIRECT);
+        event->path = event->target = report->target;
+        event->stage = report->path;
+        event->new_inode = report->inode;
+        event->avoid_device = report->device;
+        event->avoid_inode = report->inode;
     }
-    intervention_decide(intervention, POLICY_WRITE, report->target);
-    if (report->op)
-        event->op = report->op;
-    event->action = policy_action_name(ACTION_REDIRECT);
-    event->path = event->target = report->target;
-    event->stage = report->path;
-    event->new_inode = report->inode;
-    event->avoid_device = report->device;
-    event->avoid_inode = report->inode;
-    if (end == STAGE_PENDING) {
+    if (end == STAGE_READY) {
+        result = commit(intervention, release);
+    } else {
+        if (end == STAGE_PENDING) {
+            stage_set_pending(release);
+            intervention_say(intervention, "pending", "pending", "replaced");
+        } else if (end == STAGE_LOST) {
+            event->error = ENOENT;
+            intervention_say(intervention, "redirect", "failed", "failed");
+            errno = ENOENT;
+            result = -1;
+        }
         stage_release_finish(release);
-        intervention_say(intervention, "pending", "pending", "replaced");
-        intervention_end(intervention);
-        return 0;
-    }
-
-    enum stage_outcome outcome = stage_commit(release, (enum stage_sync)intervention->policy.value[KEY_SYNC], report);
-    int error = errno;
-    event->bytes = report->bytes;
-    event->old_inode = report->target_inode;
-    switch (outcome) {
-    case STAGE_REPLACED:
-        intervention_say(intervention, "redirect", report->early ? "published-early" : "replaced", "replaced");
-        break;
-    case STAGE_DISCARDED:
-        event->reason = "target-unlinked";
-        intervention_say(intervention, "redirect", "discarded", "replaced");
-        break;
-    case STAGE_FAILED:
-        event->error = error;
-        intervention_say(intervention, "redirect", "failed", "failed");
-        errno = error;
-        result = -1;
-        break;
     }
     intervention_end(intervention);
     return result;
@@ -103,23 +144,13 @@ void release_all(const char *op, enum stage_moment moment)
     errno = saved;
 }
 
-static void publish(const char *op, bool unadoptable)
+void release_to_stranger(const char *op, enum stage_survivor which, bool adopts)
 {
     int saved = errno;
     struct stage_release release = { .asker = -1 };
-    while (stage_publish_next(&release, unadoptable))
+    while (stage_publish_next(&release, which, adopts))
         settle(&release, op);
     errno = saved;
-}
-
-void release_to_stranger(const char *op)
-{
-    publish(op, false);
-}
-
-void release_unadoptable(const char *op)
-{
-    publish(op, true);
 }
 
 void release_pending(const char *op)

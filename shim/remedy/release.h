@@ -26,11 +26,11 @@ void release_range(const char *op, unsigned first, unsigned last);
 /* Before the process ends, or execs. What is written later still reaches the files. */
 void release_all(const char *op, enum stage_moment);
 
-/* Before a program starts: publishes the stages that it would inherit and can't adopt. */
-void release_to_stranger(const char *op);
-
-/* The same, where only those are concerned that no program could adopt. */
-void release_unadoptable(const char *op);
+/*
+ * Before a program starts: publishes the stages that it would inherit and can't adopt; all of them unless it `adopts` what
+ * can be adopted.
+ */
+void release_to_stranger(const char *op, enum stage_survivor, bool adopts);
 
 /* When others may have let go of stages that this process made. */
 void release_pending(const char *op);

@@ -114,6 +114,15 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
             environment_set(&copy, LEGACY_LINE, word);
         }
         error = attempt_at(run, attempt, path, copy.entries ? copy.entries : run->envp);
+        if (error == E2BIG && copy.entries) { /* our word was too much: without it, then */
+            environment_discard(&copy);
+            copy.entries = NULL;
+            intervention_say(intervention, "wait", "waiting", "transient");
+            error = attempt_at(run, attempt, path, run->envp);
+        }
+        /* Not the file that execvp would have come to: a script of that name whose interpreter is missing, say. */
+        if ((error == ENOENT || error == EACCES) && path != run->path && run->searches)
+            error = attempt_at(run, attempt, path = run->path, copy.entries ? copy.entries : run->envp);
     }
     environment_discard(&copy);
 
@@ -195,7 +204,7 @@ static int run_check(const struct run *run)
     return error;
 }
 
-static int run_attempts(struct run *run, run_attempt *attempt)
+static int run_attempts(const struct run *run, run_attempt *attempt)
 {
     if (unlikely(run->once)) {
         int error = run_check(run);
@@ -212,15 +221,15 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
     bool announces = false;
 
     if (candidate && reach_candidate(run, candidate)) {
-        if (!run->spawns)
+        if (run->spawns)
+            release_pending(run->op);
+        else
             release_all(run->op, STAGE_AT_EXEC);
-        if (reach_extends_to(run, candidate)) {
-            release_unadoptable(run->op);
-            announces = stage_has_survivor() || spawn_files_any(run->files);
-        } else {
-            release_to_stranger(run->op);
-            spawn_files_publish(run->op, run->files);
-        }
+        /* File actions may pass on any descriptor, close-on-exec or not. */
+        enum stage_survivor which = run->files ? STAGE_SURVIVES_BY_FILE_ACTIONS : STAGE_SURVIVES;
+        bool adopts = reach_extends_to(run, candidate);
+        release_to_stranger(run->op, which, adopts);
+        announces = adopts && stage_has_survivor(which);
     }
     scratch_unmap(candidate, PATH_MAX);
 
@@ -231,10 +240,16 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
             environment_set(&copy, LEGACY_STAGES, LEGACY_STAGES "1");
             announced.envp = copy.entries;
         } else {
-            release_to_stranger(run->op);
+            release_to_stranger(run->op, STAGE_SURVIVES, false);
         }
     }
     int error = run_attempts(&announced, attempt);
+    if (error == E2BIG && copy.entries) {
+        release_to_stranger(run->op, STAGE_SURVIVES, false);
+        error = run_attempts(run, attempt);
+    }
+    if (!error)
+        spawn_files_used(run->files);
     environment_discard(&copy);
     if (run->spawns)
         release_pending(run->op); /* the child had our descriptors until its exec */

@@ -1,5 +1,7 @@
 #include "spawn_files.h"
 
+#include <unistd.h>
+
 #include "release.h"
 #include "write.h"
 
@@ -9,16 +11,19 @@
 static struct {
     const void *actions;
     int fd;
+    bool truncates, used;
 } table[STAGES_KNOWN_MAX];
 
 #define SLOTS (sizeof table / sizeof *table)
 
-static bool remember(const void *actions, int fd)
+static bool remember(const void *actions, int fd, int flags)
 {
     for (size_t i = 0; i < SLOTS; i++) {
         const void *none = NULL;
         if (__atomic_compare_exchange_n(&table[i].actions, &none, actions, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             table[i].fd = fd;
+            table[i].truncates = flags & O_TRUNC;
+            table[i].used = false;
             return true;
         }
     }
@@ -31,6 +36,15 @@ static void close_stage(const char *op, int fd)
     stage_release_begin(&release, fd);
     sys_close_quietly(fd);
     release_end(&release, op, 0);
+}
+
+static void discard_stage(int fd)
+{
+    struct stage_release release;
+    bool is = stage_release_begin(&release, fd);
+    sys_close_quietly(fd);
+    if (is)
+        stage_discard(&release);
 }
 
 /* Asks without side effect whether an open for writing would be refused: the file is regular, and nothing is created or emptied. */
@@ -57,8 +71,8 @@ int spawn_files_open(const void *actions, const char *path, int flags, mode_t mo
             sys_close(fd);
             fd = high;
         }
-        if (!remember(actions, fd)) {
-            close_stage(op, fd);
+        if (!remember(actions, fd, flags)) {
+            discard_stage(fd);
             fd = -1;
         }
     }
@@ -66,21 +80,20 @@ int spawn_files_open(const void *actions, const char *path, int flags, mode_t mo
     return fd;
 }
 
-bool spawn_files_any(const void *actions)
+void spawn_files_rewind(const void *actions)
+{
+    int saved = errno;
+    for (size_t i = 0; actions && i < SLOTS; i++)
+        if (table[i].actions == actions && sys_lseek(table[i].fd, 0, SEEK_SET) == 0 && table[i].truncates)
+            sys_ftruncate(table[i].fd, 0);
+    errno = saved;
+}
+
+void spawn_files_used(const void *actions)
 {
     for (size_t i = 0; actions && i < SLOTS; i++)
         if (table[i].actions == actions)
-            return true;
-    return false;
-}
-
-void spawn_files_publish(const char *op, const void *actions)
-{
-    for (size_t i = 0; actions && i < SLOTS; i++) {
-        struct stage_release release;
-        if (table[i].actions == actions && stage_publish_begin(&release, table[i].fd))
-            release_end(&release, op, 0);
-    }
+            table[i].used = true;
 }
 
 void spawn_files_close(const char *op, const void *actions)
@@ -89,7 +102,11 @@ void spawn_files_close(const char *op, const void *actions)
         if (table[i].actions != actions)
             continue;
         int fd = table[i].fd;
+        bool used = table[i].used;
         __atomic_store_n(&table[i].actions, NULL, __ATOMIC_RELEASE);
-        close_stage(op, fd);
+        if (used)
+            close_stage(op, fd);
+        else
+            discard_stage(fd);
     }
 }

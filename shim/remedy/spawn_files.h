@@ -15,13 +15,13 @@
  */
 int spawn_files_open(const void *actions, const char *path, int flags, mode_t mode);
 
-/* Whether the file actions have such a descriptor. */
-bool spawn_files_any(const void *actions);
+/* Before each spawn: empties them again if they were opened with O_TRUNC, and goes to their start, as a new open would. */
+void spawn_files_rewind(const void *actions);
 
-/* Publishes their stages, for a child that can't adopt them. */
-void spawn_files_publish(const char *op, const void *actions);
+/* A program was started with these file actions: their stages are to be committed. */
+void spawn_files_used(const void *actions);
 
-/* Lets go of them. */
+/* Lets go of them. What no program was started with is as if it had never been opened. */
 void spawn_files_close(const char *op, const void *actions);
 
 #endif

@@ -1,63 +1,127 @@
 #include <string.h>
 
+#include "../sys/scratch.h"
 #include "../sys/text.h"
+#include "name.h"
 #include "stage.h"
 
-/* The directory that both names are in, or -1. Takes the path of the report apart for the call. */
-static int open_directory(struct stage_report *report, const char *base)
+/*
+ * Where both names are: a descriptor of their directory, so that nobody who renames or links directories can lead the rename
+ * elsewhere, and the names in it. Where no descriptor is to be had, AT_FDCWD and the whole paths.
+ */
+struct place {
+    int dirfd;
+    const char *stage, *target;
+};
+
+static struct place open_place(struct stage_report *report)
 {
-    size_t length = (size_t)(base - report->path) - 1;
-    report->path[length] = '\0';
+    const char *stage = text_base(report->path);
+    size_t length = (size_t)(stage - report->path) - 1;
+    report->path[length] = '\0'; /* the directory, for the call */
     int dirfd = sys_openat(AT_FDCWD, length ? report->path : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (dirfd < 0 && errno == EACCES)
         dirfd = sys_openat(AT_FDCWD, length ? report->path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     report->path[length] = '/';
-    return dirfd;
+    if (dirfd < 0)
+        return (struct place){ AT_FDCWD, report->path, report->target };
+    return (struct place){ dirfd, stage, text_base(report->target) };
 }
 
 /* A chmod of the target by path since the stage was made would have reached the writer's file in place: it carries over. */
 static void carry_mode(int fd, const struct stage_known *known, const struct statx *target, const struct statx *stage)
 {
-    if (known->target_mode && target->stx_mode != known->target_mode && stage->stx_mode == known->target_mode)
+    if (fd >= 0 && known->target_mode && target->stx_mode != known->target_mode && stage->stx_mode == known->target_mode)
         sys_fchmod(fd, target->stx_mode & 07777);
+}
+
+/* File systems that can't sync a file (EINVAL, EROFS) have nothing that a power cut could take. */
+static bool sync_file(int fd, enum stage_sync sync)
+{
+    if (sync == STAGE_SYNC_NONE || fd < 0)
+        return true;
+    return (sync == STAGE_SYNC_DATA ? sys_fdatasync(fd) : sys_fsync(fd)) == 0 || errno == EINVAL || errno == EROFS;
+}
+
+/* Takes the stage out of the sweepers' sight, and puts its new name into the report. */
+static void keep_bytes(const struct place *place, struct stage_report *report)
+{
+    int saved = errno;
+    char kept[NAME_MAX + 1];
+    char *path = scratch_map(PATH_MAX);
+    size_t directory = (size_t)(text_base(report->path) - report->path);
+    stage_name_keep(kept, report->path + directory);
+    if (path) {
+        struct text text = text_over(path, PATH_MAX);
+        text_bytes(&text, report->path, directory);
+        text_add(&text, kept);
+        if (!text.full && sys_renameat(place->dirfd, place->stage, place->dirfd, place->dirfd == AT_FDCWD ? path : kept) == 0)
+            memcpy(report->path, path, text.length + 1);
+    }
+    scratch_unmap(path, PATH_MAX);
+    errno = saved;
+}
+
+/*
+ * Of two who replace a target the last one wins. But a holder that lives on when the creator has let go (a child with a
+ * leaked descriptor) isn't a writer until it writes: another file that became the target after the last write, which a rename
+ * shows in its ctime, is the newer one.
+ */
+static bool is_leftover(const struct stage_known *known)
+{
+    return known->pending || known->creator != sys_getpid();
+}
+
+static bool is_after(const struct statx_timestamp *written, const struct statx_timestamp *replaced)
+{
+    return written->tv_sec > replaced->tv_sec || (written->tv_sec == replaced->tv_sec && written->tv_nsec > replaced->tv_nsec);
+}
+
+static enum stage_outcome commit(const struct stage_release *release, const struct place *place, enum stage_sync sync,
+                                 struct stage_report *report)
+{
+    const struct stage_known *known = release->known.slot;
+    struct statx stage, target;
+    if (sys_statx(place->dirfd, place->stage, AT_SYMLINK_NOFOLLOW, &stage) < 0)
+        return errno == ENOENT ? STAGE_GONE : STAGE_FAILED;
+    if (stage.stx_ino != report->inode || sys_device(&stage) != report->device)
+        return STAGE_GONE;
+    report->bytes = stage.stx_size;
+
+    if (sys_statx(place->dirfd, place->target, AT_SYMLINK_NOFOLLOW, &target) < 0) {
+        if (errno != ENOENT)
+            return STAGE_FAILED;
+        return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_DISCARDED : STAGE_FAILED;
+    }
+    report->target_inode = target.stx_ino;
+    bool same = target.stx_ino == known->target_inode && sys_device(&target) == known->target_device;
+    if (!same && is_leftover(known) && !is_after(&stage.stx_mtime, &target.stx_ctime))
+        return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_SUPERSEDED : STAGE_FAILED;
+
+    carry_mode(release->asker, known, &target, &stage);
+    if (!sync_file(release->asker, sync) || sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) < 0)
+        return errno == ENOENT ? STAGE_GONE : STAGE_FAILED;
+    if (sync == STAGE_SYNC_FULL && place->dirfd != AT_FDCWD)
+        sys_fsync(place->dirfd);
+    return same ? STAGE_REPLACED : STAGE_OVERTAKEN;
 }
 
 enum stage_outcome stage_commit(struct stage_release *release, enum stage_sync sync, struct stage_report *report)
 {
-    const struct stage_known *known = release->known.slot;
-    enum stage_outcome outcome = STAGE_FAILED;
-    const char *stage_base = text_base(report->path), *target_base = text_base(report->target);
-    struct statx stage, target;
-
-    int dirfd = open_directory(report, stage_base);
-    if (dirfd < 0)
-        goto out;
-    if (sys_statx(dirfd, stage_base, AT_SYMLINK_NOFOLLOW, &stage) < 0)
-        goto out;
-    if (stage.stx_ino != known->inode || sys_device(&stage) != known->device) {
-        errno = ESTALE; /* somebody put another file under the stage's name */
-        goto out;
-    }
-    report->bytes = stage.stx_size;
-    if (sys_statx(dirfd, target_base, AT_SYMLINK_NOFOLLOW, &target) < 0) {
-        if (errno == ENOENT && sys_unlinkat(dirfd, stage_base) == 0)
-            outcome = STAGE_DISCARDED;
-        goto out;
-    }
-    report->target_inode = target.stx_ino;
-    carry_mode(release->asker, known, &target, &stage);
-    if (sync != STAGE_SYNC_NONE && (sync == STAGE_SYNC_DATA ? sys_fdatasync : sys_fsync)(release->asker) < 0 && errno != EINVAL &&
-        errno != EROFS)
-        goto out;
-    if (sys_renameat(dirfd, stage_base, dirfd, target_base) < 0)
-        goto out;
-    if (sync == STAGE_SYNC_FULL)
-        sys_fsync(dirfd);
-    outcome = STAGE_REPLACED;
-out:
-    sys_close_quietly(dirfd);
-    if (outcome != STAGE_FAILED)
-        known_forget(release->known);
+    struct place place = open_place(report);
+    enum stage_outcome outcome = commit(release, &place, sync, report);
+    if (outcome == STAGE_FAILED)
+        keep_bytes(&place, report);
+    if (place.dirfd != AT_FDCWD)
+        sys_close_quietly(place.dirfd);
+    known_forget(release->known);
     stage_release_finish(release);
     return outcome;
+}
+
+void stage_discard(struct stage_release *release)
+{
+    sys_unlinkat(AT_FDCWD, release->known.slot->path);
+    known_forget(release->known);
+    stage_release_finish(release);
 }

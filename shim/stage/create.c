@@ -174,9 +174,14 @@ static const char *give_name(struct birth *birth)
     return birth->linked ? NULL : "directory";
 }
 
+static bool is_trackable(const struct birth *birth)
+{
+    return birth->known && birth->locked;
+}
+
 /*
- * Makes it known to this process. A stage whose last close couldn't be seen (no slot, or a file system without flock) is
- * published at once instead: from here on the writer writes in place.
+ * Makes it known to this process. A stage whose last close couldn't be seen (no slot, or a file system without flock) isn't:
+ * it is published at once, and the writer writes in place.
  */
 static const char *make_known(struct birth *birth)
 {
@@ -184,12 +189,8 @@ static const char *make_known(struct birth *birth)
     struct stage_known *known = birth->known;
     if (sys_fstat(birth->fd, &birth->file) < 0)
         return "attributes";
-    if (!known || !birth->locked) {
-        if (sys_renameat(birth->dirfd, birth->name, birth->dirfd, base_of(target)) < 0)
-            return refusal_of_errno();
-        birth->linked = false;
+    if (!is_trackable(birth))
         return NULL;
-    }
     struct text path = TEXT(known->path);
     known->device = sys_device(&birth->file);
     known->inode = birth->file.stx_ino;
@@ -206,45 +207,58 @@ static const char *make_known(struct birth *birth)
 
 /*
  * Opens the stage under its name, with the flags of somebody's open and no others: fcntl(F_GETFL) would show them. A descriptor
- * opened through that of a file born without a name would keep saying "(deleted)" (measured on 6.18).
+ * opened through that of a file born without a name would keep saying "(deleted)" (measured on 6.18). The name is looked at
+ * first: behind a symbolic link or a FIFO that somebody has put there, an open could do harm.
  */
-static int open_named(int dirfd, const char *name, uint64_t device, uint64_t inode, int flags)
+static int open_named(int dirfd, const char *name, uint64_t device, uint64_t inode, int flags, bool lock)
 {
-    const int not_again = O_CREAT | O_EXCL | O_NOFOLLOW;
     char link[DESCRIPTOR_LINK_SIZE];
     struct statx file;
     int fd = -1, path = sys_openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
     if (path < 0)
         return -1;
-    if (sys_fstat(path, &file) == 0) {
-        if (file.stx_ino == inode && sys_device(&file) == device)
-            fd = sys_openat(AT_FDCWD, descriptor_link(link, path), flags & ~not_again, 0);
-        else
-            errno = ESTALE;
+    flags &= ~(O_CREAT | O_EXCL);
+    if (sys_fstat(path, &file) == 0 && file.stx_ino == inode && sys_device(&file) == device)
+        fd = flags & O_NOFOLLOW ? sys_openat(dirfd, name, flags, 0) : sys_openat(AT_FDCWD, descriptor_link(link, path), flags, 0);
+    /* `path` has the lowest number that was free. */
+    if (fd < 0 || (lock && sys_flock(fd, LOCK_SH | LOCK_NB) < 0) || sys_dup3(fd, path, flags & O_CLOEXEC) < 0) {
+        sys_close_quietly(fd);
+        sys_close_quietly(path);
+        return -1;
     }
-    sys_close_quietly(path);
-    if (fd >= 0)
-        sys_flock(fd, LOCK_SH | LOCK_NB);
-    return fd;
+    sys_close(fd);
+    return path;
 }
 
 /*
- * The caller's own description, put where the directory's descriptor is: that was the first to be opened, so its number is
- * the lowest free one, the caller's open would have got it, and no other thread can take it in between.
+ * The caller's own description. The directory's descriptor was the first to be opened, so its number is the lowest free one,
+ * which the caller's open would have got. What isn't trackable takes the target's name now, as the last thing that can fail.
  */
 static const char *open_for_caller(struct birth *birth)
 {
     int flags = birth->request->flags & ~O_TRUNC;
-    const char *name = birth->linked ? birth->name : base_of(birth->request->target);
-    int fd = open_named(birth->dirfd, name, sys_device(&birth->file), birth->file.stx_ino, flags);
+    int fd = open_named(birth->dirfd, birth->name, sys_device(&birth->file), birth->file.stx_ino, flags, birth->locked);
     if (fd < 0)
         return refusal_of_errno();
-    birth->caller_fd = sys_dup3(fd, birth->dirfd, flags & O_CLOEXEC);
+    int directory = sys_fcntl(birth->dirfd, F_DUPFD_CLOEXEC, 0);
+    if (directory >= 0)
+        birth->caller_fd = sys_dup3(fd, birth->dirfd, flags & O_CLOEXEC);
     sys_close_quietly(fd);
-    if (birth->caller_fd < 0)
+    if (birth->caller_fd < 0) {
+        sys_close_quietly(directory);
         return refusal_of_errno();
-    birth->dirfd = -1;
-    return NULL;
+    }
+    birth->dirfd = directory;
+    if (is_trackable(birth))
+        return NULL;
+    if (sys_renameat(birth->dirfd, birth->name, birth->dirfd, base_of(birth->request->target)) == 0) {
+        birth->linked = false;
+        return NULL;
+    }
+    const char *reason = refusal_of_errno();
+    sys_close_quietly(birth->caller_fd);
+    birth->caller_fd = -1;
+    return reason;
 }
 
 static void undo(struct birth *birth)
@@ -261,6 +275,7 @@ int stage_create(const struct stage_request *request, const char **reason)
         open_directory, find_obstacle, make_file, copy_content, give_attributes, clear_litter, give_name, make_known,
         open_for_caller,
     };
+    stage_forget_gone();
     struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1 };
 
     *reason = NULL;
@@ -269,7 +284,7 @@ int stage_create(const struct stage_request *request, const char **reason)
 
     if (*reason)
         undo(&birth);
-    else if (birth.known && birth.linked)
+    else if (is_trackable(&birth))
         known_publish(birth.known);
     else if (birth.known)
         known_abandon(birth.known);
@@ -283,8 +298,9 @@ int stage_join(const struct stage_target *target, int flags)
     struct stage_known *known = known_find_target(sys_device(&target->file), target->file.stx_ino).slot;
     if (!known)
         return -1;
-    /* O_TRUNC empties what there is, as it would in place. */
-    return open_named(AT_FDCWD, known->path, known->device, known->inode, flags);
+    /* O_TRUNC empties what there is, as it would in place. A moved directory, or a chroot, hides the path, not the descriptor. */
+    int fd = open_named(AT_FDCWD, known->path, known->device, known->inode, flags, true);
+    return fd >= 0 ? fd : stage_reopen(known, flags);
 }
 
 void stage_join_opened(int fd)

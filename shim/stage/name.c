@@ -5,20 +5,32 @@
 #include "../sys/text.h"
 
 #define MARK ".etxtbsy-"
+#define KEPT "kept-"
 #define RANDOM_DIGITS 12
 #define PID_DIGITS_MAX 10
+#define BASE_MAX (NAME_MAX - 1 - strlen(MARK) - strlen(KEPT) - PID_DIGITS_MAX - 1 - RANDOM_DIGITS)
 
 void stage_name_make(char name[NAME_MAX + 1], const char *base, pid_t creator, uint64_t random)
 {
-    const size_t most = NAME_MAX - 1 - strlen(MARK) - PID_DIGITS_MAX - 1 - RANDOM_DIGITS;
     size_t length = strlen(base);
     struct text text = text_over(name, NAME_MAX + 1);
     text_add(&text, ".");
-    text_bytes(&text, base, length < most ? length : most);
+    text_bytes(&text, base, length < BASE_MAX ? length : BASE_MAX);
     text_add(&text, MARK);
     text_number(&text, (uint64_t)creator);
-    text_add(&text, length > most ? "+" : "-");
+    text_add(&text, length > BASE_MAX ? "+" : "-");
     text_hex(&text, random & (UINT64_C(0xffffffffffff)), RANDOM_DIGITS);
+}
+
+void stage_name_keep(char kept[NAME_MAX + 1], const char *name)
+{
+    struct text text = text_over(kept, NAME_MAX + 1);
+    const char *mark = name, *next;
+    while ((next = strstr(mark + 1, MARK)))
+        mark = next;
+    text_bytes(&text, name, (size_t)(mark - name) + strlen(MARK));
+    text_add(&text, KEPT);
+    text_add(&text, mark + strlen(MARK));
 }
 
 bool stage_name_parse(const char *name, struct stage_name *parsed)
@@ -44,5 +56,5 @@ bool stage_name_parse(const char *name, struct stage_name *parsed)
     *parsed = (struct stage_name){
         .base_length = (size_t)(digits - name) - mark - 1, .whole = *separator == '-', .creator = (pid_t)pid,
     };
-    return true;
+    return parsed->whole ? parsed->base_length <= BASE_MAX : parsed->base_length == BASE_MAX;
 }

@@ -22,6 +22,12 @@ struct stage_name {
 
 void stage_name_make(char name[NAME_MAX + 1], const char *base, pid_t creator, uint64_t random);
 
+/*
+ * Turns a stage's name into that of a file which nobody will take for a stage: the bytes in it could not be delivered, and
+ * somebody has to look at them. ".app.etxtbsy-12-0123456789ab" becomes ".app.etxtbsy-kept-12-0123456789ab".
+ */
+void stage_name_keep(char kept[NAME_MAX + 1], const char *name);
+
 /* False for anything that stage_name_make doesn't make. */
 bool stage_name_parse(const char *name, struct stage_name *);
 

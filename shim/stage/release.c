@@ -40,7 +40,7 @@ static int open_asker(const char *path)
 static void join(struct stage_release *release, struct known_use known, int fd)
 {
     char link[DESCRIPTOR_LINK_SIZE];
-    *release = (struct stage_release){ .known = known, .asker = open_asker(descriptor_link(link, fd)) };
+    *release = (struct stage_release){ .known = known, .asker = open_asker(descriptor_link(link, fd)), .held = true };
     if (release->asker >= 0)
         sys_flock(release->asker, LOCK_SH | LOCK_NB);
 }
@@ -61,10 +61,12 @@ enum which { ANY, SURVIVING };
 /* One of this process's descriptors of the stage, of those that survive an exec or of all; -1 when it has none. */
 static int find_descriptor(const struct stage_known *known, enum which which, const struct stage_release *but)
 {
+    int saved = errno, fd, found = -1;
     struct directory *own = scratch_map(sizeof *own);
-    int fd, found = -1;
-    if (!own)
+    if (!own) {
+        errno = saved;
         return -1;
+    }
     if (descriptors_open(own) == 0)
         while (found < 0 && (fd = descriptors_next(own)) >= 0)
             if (!(but && fd == but->asker) && is_known(fd, known) &&
@@ -73,6 +75,16 @@ static int find_descriptor(const struct stage_known *known, enum which which, co
     directory_close(own);
     scratch_unmap(own, sizeof *own);
     return found;
+}
+
+int stage_reopen(const struct stage_known *known, int flags)
+{
+    char link[DESCRIPTOR_LINK_SIZE];
+    int held = find_descriptor(known, ANY, NULL);
+    int fd = held < 0 ? -1 : sys_openat(AT_FDCWD, descriptor_link(link, held), flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
+    if (fd >= 0)
+        sys_flock(fd, LOCK_SH | LOCK_NB);
+    return fd;
 }
 
 /* Puts a fresh description of the same file behind a descriptor. What can't be replaced keeps its lock. */
@@ -102,17 +114,25 @@ static void replace_descriptions(const struct stage_release *release)
     scratch_unmap(own, sizeof *own);
 }
 
-/* Looks at the stage that a release is about, by its path when the caller had no descriptor to join from. */
+/* Looks for the stage by its path, when there is no descriptor of it left, or was none to be had for the asker. */
 static bool open_missing_asker(struct stage_release *release)
 {
     if (release->asker >= 0)
         return true;
     release->asker = open_asker(release->known.slot->path);
-    if (release->asker >= 0 && is_known(release->asker, release->known.slot)) {
-        sys_flock(release->asker, LOCK_SH | LOCK_NB);
+    if (release->asker >= 0 && is_known(release->asker, release->known.slot))
         return true;
-    }
+    sys_close_quietly(release->asker);
+    release->asker = -1;
     return false;
+}
+
+/* Whether the stage is still where it was made; asked without a descriptor. */
+static bool has_its_path(const struct stage_known *known)
+{
+    struct statx file;
+    return sys_statx(AT_FDCWD, known->path, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_ino == known->inode &&
+           sys_device(&file) == known->device;
 }
 
 bool stage_release_next(struct stage_release *release, enum stage_moment moment)
@@ -145,14 +165,20 @@ static bool is_adoptable(const struct stage_known *known)
     return stage_name_parse(text_base(known->path), &name) && name.whole;
 }
 
-bool stage_publish_next(struct stage_release *release, bool unadoptable)
+static int find_survivor(const struct stage_known *known, enum stage_survivor which)
+{
+    bool any = which == STAGE_SURVIVES_BY_FILE_ACTIONS || (which == STAGE_OURS_OR_SURVIVES && known->creator == sys_getpid());
+    return find_descriptor(known, any ? ANY : SURVIVING, NULL);
+}
+
+bool stage_publish_next(struct stage_release *release, enum stage_survivor which, bool unadoptable)
 {
     int saved = errno, fd = -1;
     struct known_use known = release->known;
     while (fd < 0 && (known = known_next(known.slot)).slot) {
         if (unadoptable && is_adoptable(known.slot))
             continue;
-        if ((fd = find_descriptor(known.slot, SURVIVING, NULL)) >= 0) {
+        if ((fd = find_survivor(known.slot, which)) >= 0) {
             join(release, known, fd);
             release->last_word = true;
         }
@@ -161,19 +187,12 @@ bool stage_publish_next(struct stage_release *release, bool unadoptable)
     return fd >= 0;
 }
 
-bool stage_publish_begin(struct stage_release *release, int fd)
-{
-    bool is = stage_release_begin(release, fd);
-    release->last_word = is;
-    return is;
-}
-
-bool stage_has_survivor(void)
+bool stage_has_survivor(enum stage_survivor which)
 {
     int saved = errno;
     bool found = false;
     for (struct known_use known = { 0 }; !found && (known = known_next(known.slot)).slot;)
-        found = find_descriptor(known.slot, SURVIVING, NULL) >= 0;
+        found = find_survivor(known.slot, which) >= 0;
     errno = saved;
     return found;
 }
@@ -189,56 +208,87 @@ bool stage_pending_next(struct stage_release *release)
     return false;
 }
 
-/* Fills the report from the stage's path as it is now. Returns false when that isn't a stage's any more. */
-static bool fill_report(const struct stage_release *release, struct stage_report *report)
+static bool copy_path(char *to, const char *from)
 {
-    const struct stage_known *known = release->known.slot;
+    struct text text = text_over(to, PATH_MAX);
+    text_add(&text, from);
+    return !text.full;
+}
+
+/* The paths of the stage and its target, from the stage's own as it is now: its directory may have moved. */
+static bool paths_of_asker(const struct stage_release *release, struct stage_report *report)
+{
     struct stage_name name;
-    if (!descriptor_path(release->asker, report->path, sizeof report->path))
-        return false;
     const char *base = text_base(report->path);
     if (!stage_name_parse(base, &name))
         return false;
-
-    report->device = known->device;
-    report->inode = known->inode;
-    report->op = known->op;
     struct text target = TEXT(report->target);
     text_bytes(&target, report->path, (size_t)(base - report->path));
     if (name.whole)
         text_bytes(&target, base + 1, name.base_length);
     else
-        text_add(&target, text_base(known->target));
+        text_add(&target, text_base(release->known.slot->target));
     return !target.full;
+}
+
+static bool is_target_now(const struct stage_known *known)
+{
+    struct statx file;
+    return sys_statx(AT_FDCWD, known->target, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_ino == known->inode &&
+           sys_device(&file) == known->device;
+}
+
+/* Fills the report. STAGE_READY: it is still a stage; STAGE_NONE: no longer; STAGE_LOST: that can't be found out. */
+static enum stage_end fill_report(const struct stage_release *release, struct stage_report *report)
+{
+    const struct stage_known *known = release->known.slot;
+    report->device = known->device;
+    report->inode = known->inode;
+    report->op = known->op;
+    if (release->asker >= 0 && descriptor_path(release->asker, report->path, sizeof report->path))
+        return paths_of_asker(release, report) ? STAGE_READY : STAGE_NONE;
+    /* Nothing can be opened or read: where it was made, then. */
+    bool copied = copy_path(report->path, known->path) && copy_path(report->target, known->target);
+    if (copied && has_its_path(known))
+        return STAGE_READY;
+    return release->held && !is_target_now(known) ? STAGE_LOST : STAGE_NONE;
 }
 
 enum stage_end stage_release_end(struct stage_release *release, struct stage_report *report)
 {
-    struct stage_known *known = release->known.slot;
-    if (!open_missing_asker(release)) {
-        if (errno == ENOENT) /* committed, or swept with its directory: nothing to wait for */
-            known_forget(release->known);
-        return STAGE_NONE;
-    }
-    if (!fill_report(release, report)) {
+    const struct stage_known *known = release->known.slot;
+    bool can_ask = open_missing_asker(release);
+    /* Where nobody can be asked, the bytes matter more than who else may write: it is published early. */
+    report->early = !can_ask || sys_flock(release->asker, LOCK_EX | LOCK_NB) < 0;
+    /* After the lock: whoever had it before us may have been committing. */
+    enum stage_end end = fill_report(release, report);
+    if (end == STAGE_NONE)
         known_forget(release->known);
-        return STAGE_NONE;
-    }
-    report->early = sys_flock(release->asker, LOCK_EX | LOCK_NB) < 0;
-    if (!report->early || release->last_word)
-        return STAGE_READY;
+    if (end != STAGE_READY || !can_ask || !report->early || release->last_word)
+        return end;
     if (find_descriptor(known, ANY, release) >= 0)
         return STAGE_HELD;
     if (mapping_is_writable(known->device, known->inode)) /* our own: it has no other end that could be seen */
         return STAGE_READY;
-    if (known->creator != sys_getpid() || known->pending)
-        return STAGE_HELD;
-    known->pending = true;
-    return STAGE_PENDING;
+    return known->creator == sys_getpid() && !known->pending ? STAGE_PENDING : STAGE_HELD;
+}
+
+void stage_set_pending(const struct stage_release *release)
+{
+    release->known.slot->pending = true;
 }
 
 void stage_release_finish(struct stage_release *release)
 {
     sys_close_quietly(release->asker);
     release->asker = -1;
+}
+
+void stage_forget_gone(void)
+{
+    int saved = errno;
+    for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
+        if (known.slot->creator != sys_getpid() && !has_its_path(known.slot) && find_descriptor(known.slot, ANY, NULL) < 0)
+            known_forget(known);
+    errno = saved;
 }

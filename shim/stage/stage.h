@@ -54,7 +54,7 @@ struct stage_request {
 
 /*
  * Makes a stage and returns a descriptor of it: at the lowest free number, with the access mode and flags of the request.
- * Returns -1 when the target can't be replaced faithfully, with *reason, one of the words in stage_reasons below.
+ * Returns -1 when the target can't be replaced faithfully, with *reason, a word that the log's schema explains.
  * Leaves nothing behind then.
  */
 int stage_create(const struct stage_request *, const char **reason);
@@ -89,6 +89,7 @@ struct stage_report {
 struct stage_release {
     struct known_use known; /* without a slot: not a stage */
     int asker;              /* our own description, which has joined the holders; -1 when there was no descriptor to be had */
+    bool held;              /* this process had a descriptor of it when the release began */
     bool last_word;         /* the creator's exit: commit, held or not */
 };
 
@@ -105,14 +106,17 @@ enum stage_moment { STAGE_AT_EXIT, STAGE_AT_EXEC };
 bool stage_release_next(struct stage_release *, enum stage_moment);
 
 /*
- * Before a program starts that would inherit stages (this process has a descriptor of them that isn't close-on-exec) and can't
- * adopt them: what is found is to be committed, held or not. `unadoptable` finds only those that no program could adopt.
+ * Which stages somebody else may come to own: those with a descriptor that isn't close-on-exec; also those that this process
+ * made; or, by the file actions of a posix_spawn, any.
  */
-bool stage_publish_next(struct stage_release *, bool unadoptable);
-bool stage_has_survivor(void);
+enum stage_survivor { STAGE_SURVIVES, STAGE_OURS_OR_SURVIVES, STAGE_SURVIVES_BY_FILE_ACTIONS };
 
-/* The same for one descriptor, whether or not it is close-on-exec. False when it isn't a stage's. */
-bool stage_publish_begin(struct stage_release *, int fd);
+/*
+ * Before a program starts that would inherit stages and can't adopt them: what is found is to be committed, held or not.
+ * With `unadoptable` only those are found that no program could adopt.
+ */
+bool stage_publish_next(struct stage_release *, enum stage_survivor, bool unadoptable);
+bool stage_has_survivor(enum stage_survivor);
 
 /* Later: the same for stages that this process let go of while others held them. */
 bool stage_pending_next(struct stage_release *);
@@ -122,16 +126,27 @@ enum stage_end {
     STAGE_HELD,    /* somebody else will finish it */
     STAGE_PENDING, /* likewise, but this process made it, and nobody has been told yet */
     STAGE_READY,   /* nobody writes any more, or this is the creator's last word: to be committed */
+    STAGE_LOST,    /* it is out of reach (another root, without /proc): the bytes are in it still, where the report says */
 };
 
-/* After the descriptors are gone. Fills the report, unless the answer is STAGE_NONE or STAGE_HELD. */
+/*
+ * After the descriptors are gone. Fills the report, unless the answer is STAGE_NONE. May be called again after STAGE_PENDING:
+ * others may have let go meanwhile. Where nobody can be asked (no descriptor to be had, a file mode that keeps us out) the
+ * answer is STAGE_READY.
+ */
 enum stage_end stage_release_end(struct stage_release *, struct stage_report *);
+
+/* Remembers that this has been said, and that the program goes on without the stage. */
+void stage_set_pending(const struct stage_release *);
 void stage_release_finish(struct stage_release *);
 
 enum stage_outcome {
-    STAGE_REPLACED,  /* the stage is the target now */
-    STAGE_DISCARDED, /* the target had been unlinked: in place, the bytes would be gone as well */
-    STAGE_FAILED,    /* errno: the stage keeps its name and its bytes */
+    STAGE_REPLACED,   /* the stage is the target now */
+    STAGE_OVERTAKEN,  /* likewise, and the target was another file than when the stage was made: the last writer wins */
+    STAGE_DISCARDED,  /* the target had been unlinked: in place, the bytes would be gone as well */
+    STAGE_SUPERSEDED, /* what an earlier writer left, and the target has been replaced since: discarded */
+    STAGE_FAILED,     /* errno: the bytes are in a file that the report names, and that no sweep removes */
+    STAGE_GONE,       /* somebody else has committed it */
 };
 
 enum stage_sync { STAGE_SYNC_NONE, STAGE_SYNC_DATA, STAGE_SYNC_FULL };
@@ -139,14 +154,21 @@ enum stage_sync { STAGE_SYNC_NONE, STAGE_SYNC_DATA, STAGE_SYNC_FULL };
 /* Renames a READY stage over its target, and ends the release. Full: the file is synced before, the directory after. */
 enum stage_outcome stage_commit(struct stage_release *, enum stage_sync, struct stage_report *);
 
+/* Ends a begun release by removing the stage: nobody was to write to it after all. */
+void stage_discard(struct stage_release *);
+
 /*
  * Makes known the stages among this process's descriptors, after an exec. Believes a descriptor's name only when the file of
  * that name is the descriptor's, is a regular file with one link, and belongs to this user or the target's owner.
  */
 void stage_adopt(void);
 
+/* Forgets the stages of others, vfork children among them, that are finished: their slots would be lost. */
+void stage_forget_gone(void);
+
 /*
- * Removes the stages in a directory that nobody holds. `born_locked`: the file system has O_TMPFILE, so that none of them can be
+ * Removes the stages in a directory that nobody holds and whose creator is no more (a creator may have to commit one that it
+ * doesn't hold). `born_locked`: the file system has O_TMPFILE, so that none of them can be
  * between its birth and its lock; else those younger than a minute are left.
  */
 void stage_sweep(int dirfd, bool born_locked);

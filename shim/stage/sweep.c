@@ -14,6 +14,11 @@ static bool is_young(const struct statx *file)
     return file->stx_ctime.tv_sec > now - BIRTH_LIMIT_SECONDS;
 }
 
+static bool is_alive(pid_t pid)
+{
+    return sys_call(SYS_kill, pid, 0L) == 0 || errno != ESRCH;
+}
+
 /*
  * Removes one if nobody holds it. The exclusive lock can't be had while a writer, or somebody who is about to commit, has the
  * stage; and whoever could ask for the stage later would have to hold it now.
@@ -37,11 +42,13 @@ void stage_sweep(int dirfd, bool born_locked)
     struct directory *directory = scratch_map(sizeof *directory);
     struct stage_name parsed;
     const char *name;
-    if (!directory)
+    if (!directory) {
+        errno = saved;
         return;
+    }
     if (directory_open(directory, dirfd, ".") == 0)
         while ((name = directory_next(directory)))
-            if (stage_name_parse(name, &parsed))
+            if (stage_name_parse(name, &parsed) && !is_alive(parsed.creator))
                 sweep_one(dirfd, name, born_locked);
     directory_close(directory);
     scratch_unmap(directory, sizeof *directory);

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <link.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "call.h"
 #include "directory.h"
@@ -79,6 +80,8 @@ static bool gains_privilege(int fd, const struct statx *file)
 {
     char capability[64];
     uid_t uid = sys_geteuid();
+    if (getuid() != uid || getgid() != sys_getegid()) /* AT_SECURE for whatever is started now */
+        return true;
     if ((file->stx_mode & S_ISUID) && file->stx_uid != uid)
         return true;
     if ((file->stx_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && file->stx_gid != sys_getegid())

@@ -12,7 +12,7 @@
 struct image {
     bool script;     /* starts with #!; interpreter is the program that runs it */
     bool dynamic;    /* an ELF program for this process's class and machine that names a dynamic loader: interpreter */
-    bool privileged; /* set-id or with capabilities, so that it would run in secure mode (AT_SECURE) */
+    bool privileged; /* would run in secure mode (AT_SECURE): set-id, with capabilities, or this process's ids differ */
     char interpreter[IMAGE_INTERPRETER_SIZE]; /* empty: none, or longer than this */
 };
 

@@ -1,7 +1,7 @@
 /*
  * Working memory for one intervention: a private mapping, made when a call meets a conflict and gone when it returns.
  * The shim may not allocate and may run on an 8 KiB signal stack, so whatever is larger than a few hundred bytes lives here.
- * Safe anywhere, also in a vfork child (the parent's address space gets its pages back).
+ * Safe anywhere. What a vfork child has mapped when it execs, its parent unmaps at the next intervention of the same thread.
  */
 #ifndef SYS_SCRATCH_H
 #define SYS_SCRATCH_H

@@ -7,8 +7,10 @@ int wait_self_held(uint64_t device, uint64_t inode)
 {
     int saved = errno, holder = -1, fd;
     struct directory *own = scratch_map(sizeof *own);
-    if (!own)
+    if (!own) {
+        errno = saved;
         return -1;
+    }
     if (descriptors_open(own) == 0)
         while (holder < 0 && (fd = descriptors_next(own)) >= 0) {
             struct statx file;

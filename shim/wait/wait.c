@@ -13,13 +13,13 @@ void wait_begin(struct wait *wait, const struct wait_bounds *bounds)
 
 uint64_t wait_ladder(const struct wait_bounds *bounds, uint64_t failures, uint64_t noise)
 {
-    uint64_t pause = bounds->first_ns;
-    for (uint64_t i = 1; i < failures && pause < bounds->cap_ns; i++)
+    const uint64_t least = 1000; /* "first = 0" must not become a busy loop */
+    uint64_t pause = bounds->first_ns < least ? least : bounds->first_ns;
+    uint64_t cap = bounds->cap_ns < least ? least : bounds->cap_ns;
+    for (uint64_t i = 1; i < failures && pause < cap; i++)
         pause *= 2;
-    if (pause > bounds->cap_ns)
-        pause = bounds->cap_ns;
-    if (pause < 1000)
-        pause = 1000; /* "first = 0" must not become a busy loop */
+    if (pause > cap)
+        pause = cap;
     return pause - noise % (pause / 3 + 1);
 }
 

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -148,6 +149,20 @@ static int close_by_entry(void)
         exit(0);
     if (is("return"))
         return 0;
+    if (is("daemon"))
+        return check(daemon(1, 1) == 0);
+    if (is("setuid") || is("setgid"))
+        return check((is("setuid") ? setuid(getuid()) : setgid(getgid())) == 0 && close(fd) == 0);
+    if (is("seteuid") || is("setegid"))
+        return check((is("seteuid") ? seteuid(getuid()) : setegid(getgid())) == 0 && close(fd) == 0);
+    if (is("setreuid") || is("setregid"))
+        return check((is("setreuid") ? setreuid(-1, getuid()) : setregid(-1, getgid())) == 0 && close(fd) == 0);
+    if (is("setresuid") || is("setresgid"))
+        return check((is("setresuid") ? setresuid(-1, getuid(), -1) : setresgid(-1, getgid(), -1)) == 0 && close(fd) == 0);
+    if (is("setfsuid") || is("setfsgid"))
+        return check((is("setfsuid") ? setfsuid(getuid()) : setfsgid(getgid())) >= 0 && close(fd) == 0);
+    if (is("chroot"))
+        return check(chroot("/proc/self/fdinfo") == 0 && close(fd) == 0); /* where no path of ours leads anywhere */
     if (is("syscall-close"))
         return check(syscall(SYS_close, fd) == 0);
     if (is("syscall-close_range"))
@@ -219,6 +234,11 @@ static int spawn_by_entry(void)
         int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         posix_spawn_file_actions_addfchdir_np(&actions, root);
         result = spawned(posix_spawn(&pid, target, &actions, NULL, argv, environ), &pid);
+#if __GLIBC_PREREQ(2, 34)
+    } else if (is("posix_spawn_file_actions_addclosefrom_np")) {
+        posix_spawn_file_actions_addclosefrom_np(&actions, 100);
+        result = spawned(posix_spawn(&pid, target, &actions, NULL, argv, environ), &pid);
+#endif
     } else if (is("exclusive")) { /* a second spawn would find the file that the first one made */
         char name[4096];
         snprintf(name, sizeof name, "%s.exclusive", target);

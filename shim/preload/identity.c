@@ -1,0 +1,81 @@
+#include <sys/fsuid.h>
+#include <unistd.h>
+
+#include "../remedy/release.h"
+#include "entries.h"
+
+/*
+ * A process that gives up its ids, or moves to another root, may not be able to put a stage in place any more, though in place
+ * it could have gone on writing through the descriptor that it has. So it is put in place before.
+ */
+static void settle(const char *op)
+{
+    if (unlikely(stage_known_count))
+        release_to_stranger(op, STAGE_OURS_OR_SURVIVES, false);
+}
+
+int wrap_setuid(uid_t uid)
+{
+    settle("setuid");
+    return NEXT(setuid)(uid);
+}
+
+int wrap_seteuid(uid_t uid)
+{
+    settle("seteuid");
+    return NEXT(seteuid)(uid);
+}
+
+int wrap_setreuid(uid_t ruid, uid_t euid)
+{
+    settle("setreuid");
+    return NEXT(setreuid)(ruid, euid);
+}
+
+int wrap_setresuid(uid_t ruid, uid_t euid, uid_t suid)
+{
+    settle("setresuid");
+    return NEXT(setresuid)(ruid, euid, suid);
+}
+
+int wrap_setfsuid(uid_t uid)
+{
+    settle("setfsuid");
+    return NEXT(setfsuid)(uid);
+}
+
+int wrap_setgid(gid_t gid)
+{
+    settle("setgid");
+    return NEXT(setgid)(gid);
+}
+
+int wrap_setegid(gid_t gid)
+{
+    settle("setegid");
+    return NEXT(setegid)(gid);
+}
+
+int wrap_setregid(gid_t rgid, gid_t egid)
+{
+    settle("setregid");
+    return NEXT(setregid)(rgid, egid);
+}
+
+int wrap_setresgid(gid_t rgid, gid_t egid, gid_t sgid)
+{
+    settle("setresgid");
+    return NEXT(setresgid)(rgid, egid, sgid);
+}
+
+int wrap_setfsgid(gid_t gid)
+{
+    settle("setfsgid");
+    return NEXT(setfsgid)(gid);
+}
+
+int wrap_chroot(const char *path)
+{
+    settle("chroot");
+    return NEXT(chroot)(path);
+}

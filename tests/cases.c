@@ -1,0 +1,223 @@
+/*
+ * Every scene of tests/programs/cases.c on a busy file under the shim, compared with the same scene on an idle file without.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#include <criterion/parameterized.h>
+
+/* A scene, and the outcomes that the log must have, in this order. */
+static const struct scene {
+    const char *name, *outcomes;
+} scenes[] = {
+    { "append", "replaced" },
+    { "read_write", "replaced" },
+    { "reader_truncates", "replaced" },
+    { "flags_and_number", "replaced" },
+    { "relative_and_chdir", "replaced" },
+    { "directory_descriptor", "replaced" },
+    { "symbolic_link", "replaced" },
+    { "two_opens", "replaced" },
+    { "by_its_descriptor", "replaced" },
+    { "duplicates", "replaced" },
+    { "child_is_last", "pending replaced" },
+    { "parent_is_last", "replaced" },
+    { "child_is_killed", "pending replaced" },
+    { "exec_closes", "replaced" },
+    { "exec_keeps", "replaced" },
+    { "exec_of_a_static_program", "published-early" },
+    { "vfork_child_writes", "replaced" },
+    { "vfork_child_opens", "replaced" },
+    { "passed_descriptor", "pending replaced" },
+    { "mapping_kept", "published-early" },
+    { "last_thread_ends", "replaced" },
+    { "buffered_until_exit", "replaced" },
+    { "close_everything", "replaced" },
+    { "no_descriptor_left", "" }, /* nor one for the log */
+    { "no_descriptor_left_at_exit", "" },
+    { "locks_it", "replaced" },
+    { "errno_stays", "replaced" },
+    { "append_stream", "replaced" },
+    { "converting_stream", "replaced" },
+    { "reopened_mode", "replaced" },
+    { "stream_of_a_stream", "replaced" },
+    { "spawn_never", "" },
+    { "spawn_twice", "replaced" },
+    { "spawn_passes_by_dup2", "replaced" },
+    { "replaced_meanwhile", "pending discarded" },
+    { "unlinked_meanwhile", "discarded" },
+    { "mode_changed_meanwhile", "replaced" },
+    { "mode_changed_by_descriptor", "replaced" },
+    { "directory_moved", "replaced" },
+    { "somebody_elses_stderr", "replaced" },
+};
+
+#define SCENES (sizeof scenes / sizeof *scenes)
+
+struct result {
+    int status;
+    char *tree, *out, *err;
+};
+
+static struct result play(const struct place *place, enum shim shim, const char *scene)
+{
+    const char *const argv[] = { BUILD_DIR "/tests/cases", scene, place->target, NULL };
+    struct result result = { .status = status_code(run_program_with(place, shim, NULL, argv)) };
+    result.tree = tree_text(place->directory);
+    result.out = read_file(place->out, NULL);
+    result.err = read_file(place->err, NULL);
+    return result;
+}
+
+static void expect_same(const struct result *expected, const struct result *actual, const char *scene, const char *how)
+{
+    cr_expect_eq(actual->status, expected->status, "%s, %s: status %d instead of %d: %s", scene, how, actual->status, expected->status,
+                 actual->err);
+    cr_expect_str_eq(actual->tree, expected->tree, "%s, %s: the files are\n%s instead of\n%s", scene, how, actual->tree, expected->tree);
+    cr_expect_str_eq(actual->out, expected->out, "%s, %s: said %s instead of %s", scene, how, actual->out, expected->out);
+    cr_expect_str_eq(actual->err, expected->err, "%s, %s: complained %s", scene, how, actual->err);
+}
+
+static void expect_outcomes(const struct place *place, const struct scene *scene)
+{
+    char said[500] = "";
+    struct json_object *lines = log_lines(place);
+    for (size_t i = 0; i < json_object_array_length(lines); i++) {
+        strcat(said, i ? " " : "");
+        strcat(said, line_string(json_object_array_get_idx(lines, i), "outcome"));
+    }
+    cr_expect_str_eq(said, scene->outcomes, "%s: the log has \"%s\" instead of \"%s\"", scene->name, said, scene->outcomes);
+    json_object_put(lines);
+}
+
+ParameterizedTestParameters(cases, a_busy_file_ends_as_an_idle_one)
+{
+    static int numbers[SCENES];
+    for (size_t i = 0; i < SCENES; i++)
+        numbers[i] = (int)i;
+    return cr_make_param_array(int, numbers, SCENES);
+}
+
+ParameterizedTest(int *number, cases, a_busy_file_ends_as_an_idle_one, .timeout = 30)
+{
+    const struct scene *scene = &scenes[*number];
+    struct place place;
+    place_make(&place);
+    struct result expected = play(&place, WITHOUT_SHIM, scene->name);
+    cr_assert_eq(expected.status, 0, "%s: idle: %s", scene->name, expected.err);
+
+    place_reset(&place);
+    struct result idle = play(&place, WITH_SHIM, scene->name);
+    expect_same(&expected, &idle, scene->name, "idle with the shim");
+    cr_expect_neq(access(place.log, F_OK), 0, "%s: an idle file is logged", scene->name);
+
+    place_reset(&place);
+    run_busy(place.target);
+    struct result busy = play(&place, WITH_SHIM, scene->name);
+    expect_same(&expected, &busy, scene->name, "busy");
+    expect_outcomes(&place, scene);
+    place_remove(&place);
+}
+
+/* ---- what happens to those who are killed, and to those who write at once ---- */
+
+Test(cases, a_killed_writer_leaves_the_old_file_and_the_next_one_sweeps)
+{
+    struct place place;
+    place_make(&place);
+    char *before = tree_text(place.directory);
+    run_busy(place.target);
+    run_shell(&place, WITH_SHIM, NULL, "(echo half; exec sleep 60) > $TARGET & p=$!; sleep .3; kill -9 $p; wait");
+    cr_expect_eq(litter_count(&place), 1);
+    cr_expect(same_content(place.target, TARGET_PROGRAM));
+    cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, NULL, "cp $NEW $TARGET")), 0);
+    cr_expect_eq(litter_count(&place), 0);
+    cr_expect(same_content(place.target, place.new));
+    cr_expect_neq(strlen(before), 0);
+    place_remove(&place);
+}
+
+Test(cases, a_held_stage_survives_the_next_one)
+{
+    struct place place;
+    place_make(&place);
+    run_busy(place.target);
+    int status = run_shell(&place, WITH_SHIM, NULL,
+                           "{ echo slow; sleep .5; echo end; } > $TARGET & sleep .2; cp $NEW $TARGET; wait");
+    char *content = read_file(place.target, NULL);
+    cr_expect_eq(status_code(status), 0);
+    cr_expect_str_eq(content, "slow\nend\n", "%s", content);
+    cr_expect_eq(log_count(&place, "reason", "target-replaced"), 1);
+    cr_expect_eq(litter_count(&place), 0);
+    place_remove(&place);
+}
+
+Test(cases, concurrent_deployers_leave_one_whole_file, .timeout = 60)
+{
+    struct place place;
+    char command[400];
+    place_make(&place);
+    run_busy(place.target);
+    snprintf(command, sizeof command,
+             "cd ..; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do yes $i | head -c 100000 > f$i; done;"
+             "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do cp f$i $TARGET & done; wait");
+    cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, NULL, command)), 0);
+    size_t length;
+    char *content = read_file(place.target, &length);
+    cr_expect_eq(length, 100000);
+    bool one_of_them = false;
+    for (int i = 1; i <= 20; i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/f%d", place.root, i);
+        one_of_them |= same_content(path, place.target);
+    }
+    cr_expect(one_of_them, "a mixture: %.20s", content);
+    cr_expect_eq(litter_count(&place), 0);
+    place_remove(&place);
+}
+
+/* ---- what is refused ---- */
+
+static void expect_refusal(const struct place *place, const char *prepare, const char *reason, const char *after)
+{
+    cr_assert_eq(status_code(run_shell(place, WITHOUT_SHIM, NULL, prepare)), 0, "%s", prepare);
+    char *before = tree_text(place->directory);
+    pid_t running = run_busy(place->target);
+    int status = run_shell(place, WITH_SHIM, "ETXTBSY_WRITE_MAX_WAIT=50ms", after);
+    char *now = tree_text(place->directory), *err = read_file(place->err, NULL);
+    cr_expect_neq(status_code(status), 0, "%s: succeeded", reason);
+    cr_expect_not_null(strstr(err, "Text file busy"), "%s: %s", reason, err);
+    cr_expect_str_eq(now, before, "%s: the files have changed", reason);
+    cr_expect_eq(log_count(place, "reason", reason), 1, "%s isn't in the log", reason);
+    cr_expect_eq(log_count(place, "verdict", "refused"), 1, "%s", reason);
+    stop(running);
+    free(before);
+    free(now);
+    free(err);
+}
+
+Test(cases, what_cannot_be_kept_is_refused)
+{
+    struct place place;
+    place_make(&place);
+    expect_refusal(&place, "ln $TARGET other", "hard-links", "cp $NEW $TARGET");
+    if (geteuid() == 0) { /* as somebody who may write to the target, and to the log */
+        const char *const as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups cp $NEW $TARGET";
+        place_reset(&place);
+        write_file(place.log, "", 0666);
+        expect_refusal(&place, "chmod 757 $TARGET; chmod 777 .", "owner", as_nobody);
+        place_reset(&place);
+        write_file(place.log, "", 0666);
+        expect_refusal(&place, "chmod 777 $TARGET; chown 65534 $TARGET", "directory", as_nobody);
+        place_reset(&place);
+        write_file(place.log, "", 0666);
+        expect_refusal(&place, "chmod 777 $TARGET; chmod 1777 .", "sticky-directory", as_nobody);
+    }
+    place_remove(&place);
+}

@@ -1,0 +1,559 @@
+/*
+ * Things that programs do with a file that they write to, each as a small scene:
+ *
+ *     cases SCENE TARGET
+ *
+ * What a scene leaves in TARGET and prints must be the same on a busy file under the shim as on an idle one without. It may
+ * print nothing that differs from run to run. Exit status 0: all calls went well; else stderr says which didn't.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <wchar.h>
+
+extern char **environ;
+
+static const char *target;
+
+#define must(condition)                                                                                  \
+    do {                                                                                                 \
+        if (!(condition)) {                                                                              \
+            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                 \
+            exit(1);                                                                                     \
+        }                                                                                                \
+    } while (0)
+
+static void put(int fd, const char *text)
+{
+    must(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+}
+
+static int open_new(int more)
+{
+    int fd = open(target, O_WRONLY | O_TRUNC | more);
+    must(fd >= 0);
+    return fd;
+}
+
+static void end_of(pid_t pid)
+{
+    int status;
+    must(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+/* ---- ways to open ---- */
+
+static void append(void)
+{
+    int fd = open(target, O_WRONLY | O_APPEND);
+    must(fd >= 0);
+    put(fd, "behind");
+    must(lseek(fd, 0, SEEK_SET) == 0);
+    put(fd, " behind");
+    must(close(fd) == 0);
+}
+
+static void read_write(void)
+{
+    char first[4];
+    int fd = open(target, O_RDWR);
+    must(fd >= 0 && read(fd, first, 4) == 4 && !memcmp(first, "\177ELF", 4));
+    put(fd, "changed");
+    must(close(fd) == 0);
+}
+
+static void reader_truncates(void)
+{
+    int fd = open(target, O_RDONLY | O_TRUNC);
+    must(fd >= 0 && close(fd) == 0);
+}
+
+static void flags_and_number(void)
+{
+    int fd = open(target, O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK);
+    printf("number %d flags %x cloexec %d at %ld\n", fd, fcntl(fd, F_GETFL), fcntl(fd, F_GETFD), (long)lseek(fd, 0, SEEK_CUR));
+    must(close(0) == 0);
+    int lowest = open(target, O_WRONLY | O_TRUNC);
+    printf("number %d flags %x cloexec %d\n", lowest, fcntl(lowest, F_GETFL), fcntl(lowest, F_GETFD));
+    put(lowest, "text");
+    must(close(lowest) == 0 && close(fd) == 0);
+}
+
+static void relative_and_chdir(void)
+{
+    must(chdir("/") == 0 && chdir(strndup(target, (size_t)(strrchr(target, '/') - target))) == 0);
+    int fd = open(strrchr(target, '/') + 1, O_WRONLY | O_TRUNC);
+    must(fd >= 0 && chdir("/") == 0);
+    put(fd, "relative");
+    must(close(fd) == 0);
+}
+
+static void directory_descriptor(void)
+{
+    int dirfd = open(strndup(target, (size_t)(strrchr(target, '/') - target)), O_PATH | O_DIRECTORY);
+    int fd = openat(dirfd, strrchr(target, '/') + 1, O_WRONLY | O_TRUNC);
+    must(fd >= 0);
+    put(fd, "by directory");
+    must(close(fd) == 0);
+}
+
+static void symbolic_link(void)
+{
+    char link[4096];
+    snprintf(link, sizeof link, "%s.link", target);
+    must(symlink(target, link) == 0);
+    int fd = open(link, O_WRONLY | O_TRUNC);
+    must(fd >= 0);
+    put(fd, "through a link");
+    must(close(fd) == 0);
+    int refused = open(link, O_WRONLY | O_NOFOLLOW);
+    printf("%d %s\n", refused, strerror(errno));
+}
+
+static void two_opens(void)
+{
+    int one = open_new(0), two = open(target, O_WRONLY | O_APPEND);
+    must(two >= 0);
+    put(one, "one ");
+    put(two, "two ");
+    must(close(one) == 0);
+    put(two, "more ");
+    must(close(two) == 0);
+}
+
+static void by_its_descriptor(void)
+{
+    char link[64];
+    int one = open_new(0);
+    put(one, "one ");
+    snprintf(link, sizeof link, "/proc/self/fd/%d", one);
+    int two = open(link, O_WRONLY | O_APPEND);
+    must(two >= 0 && close(one) == 0);
+    put(two, "two ");
+    must(close(two) == 0);
+}
+
+/* ---- ways to let go ---- */
+
+static void duplicates(void)
+{
+    int fd = open_new(0), copy = dup(fd), high = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+    put(fd, "a");
+    must(close(fd) == 0);
+    put(copy, "b");
+    must(close(copy) == 0);
+    put(high, "c");
+    must(close(high) == 0);
+}
+
+static void child_is_last(void)
+{
+    int fd = open_new(0);
+    put(fd, "parent ");
+    pid_t pid = fork();
+    if (pid == 0) {
+        usleep(50000);
+        put(fd, "child ");
+        must(close(fd) == 0);
+        _exit(0);
+    }
+    must(close(fd) == 0);
+    end_of(pid);
+}
+
+static void parent_is_last(void)
+{
+    int fd = open_new(0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        put(fd, "child ");
+        exit(0);
+    }
+    end_of(pid);
+    put(fd, "parent ");
+    must(close(fd) == 0);
+}
+
+static void child_is_killed(void)
+{
+    int fd = open_new(0);
+    put(fd, "parent ");
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            pause();
+    must(close(fd) == 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static void exec_closes(void)
+{
+    int fd = open_new(O_CLOEXEC);
+    put(fd, "before the exec");
+    execl("/bin/true", "true", (char *)NULL);
+    must(0);
+}
+
+static void exec_keeps(void)
+{
+    int fd = open_new(0);
+    put(fd, "before ");
+    must(dup2(fd, 1) == 1 && close(fd) == 0);
+    execl("/bin/echo", "echo", "after", (char *)NULL);
+    must(0);
+}
+
+static void exec_of_a_static_program(void)
+{
+    const char *build = getenv("BUILD");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/tests/target-static", build);
+    int fd = open_new(0);
+    put(fd, "before ");
+    must(dup2(fd, 1) == 1 && close(fd) == 0);
+    execl(path, path, "after", (char *)NULL);
+    must(0);
+}
+
+static void vfork_child_writes(void)
+{
+    int fd = open_new(0);
+    put(fd, "parent ");
+    pid_t pid = vfork();
+    if (pid == 0) {
+        dup2(fd, 1);
+        close(fd);
+        execl("/bin/echo", "echo", "child", (char *)NULL);
+        _exit(1);
+    }
+    end_of(pid);
+    put(fd, "parent");
+    must(close(fd) == 0);
+}
+
+static void vfork_child_opens(void)
+{
+    for (int i = 0; i < 100; i++) {
+        pid_t pid = vfork();
+        if (pid == 0) {
+            int fd = open(target, O_WRONLY | O_TRUNC);
+            dup2(fd, 1);
+            execl("/bin/echo", "echo", "child", (char *)NULL);
+            _exit(1);
+        }
+        end_of(pid);
+    }
+}
+
+static void send_descriptor(int socket, int fd)
+{
+    char byte = 0, control[CMSG_SPACE(sizeof fd)] = { 0 };
+    struct iovec data = { &byte, 1 };
+    struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    *header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    must(sendmsg(socket, &message, 0) == 1);
+}
+
+static int receive_descriptor(int socket)
+{
+    int fd;
+    char byte, control[CMSG_SPACE(sizeof fd)];
+    struct iovec data = { &byte, 1 };
+    struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+    must(recvmsg(socket, &message, 0) == 1);
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+    return fd;
+}
+
+static void passed_descriptor(void)
+{
+    int pair[2];
+    must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = receive_descriptor(pair[1]);
+        usleep(30000);
+        put(fd, "receiver ");
+        must(close(fd) == 0);
+        exit(0);
+    }
+    int fd = open_new(0);
+    put(fd, "sender ");
+    send_descriptor(pair[0], fd);
+    must(close(fd) == 0);
+    end_of(pid);
+}
+
+static void mapping_kept(void)
+{
+    int fd = open(target, O_RDWR | O_TRUNC);
+    must(fd >= 0 && ftruncate(fd, 6) == 0);
+    char *memory = mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    must(memory != MAP_FAILED && close(fd) == 0);
+    memcpy(memory, "mapped", 6);
+}
+
+static void *write_late(void *argument)
+{
+    usleep(30000);
+    put(*(int *)argument, "thread");
+    return NULL;
+}
+
+static void last_thread_ends(void)
+{
+    static int fd;
+    pthread_t thread;
+    fd = open_new(0);
+    put(fd, "main ");
+    must(pthread_create(&thread, NULL, write_late, &fd) == 0);
+    pthread_exit(NULL);
+}
+
+static void buffered_until_exit(void)
+{
+    must(freopen(target, "w", stdout));
+    printf("in the buffer");
+}
+
+static void close_everything(void)
+{
+    int fd = open_new(0);
+    put(fd, "all closed");
+    for (int i = 0; i < 1024; i++)
+        close(i);
+}
+
+static void no_descriptor_left(void)
+{
+    int fd = open_new(0);
+    struct rlimit none = { 0, 0 };
+    put(fd, "no descriptor");
+    must(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    must(close(fd) == 0);
+}
+
+static void no_descriptor_left_at_exit(void)
+{
+    int fd = open_new(0);
+    struct rlimit none = { 0, 0 };
+    put(fd, "no descriptor");
+    must(setrlimit(RLIMIT_NOFILE, &none) == 0);
+}
+
+static void locks_it(void)
+{
+    int fd = open_new(0), copy = dup(fd);
+    must(flock(fd, LOCK_EX) == 0);
+    put(fd, "a");
+    must(flock(fd, LOCK_UN) == 0 && close(fd) == 0);
+    put(copy, "b");
+    must(close(copy) == 0);
+}
+
+static void errno_stays(void)
+{
+    int fd = open_new(0);
+    put(fd, "text");
+    errno = 4711;
+    must(close(fd) == 0);
+    printf("errno %d\n", errno);
+}
+
+/* ---- stdio ---- */
+
+static void append_stream(void)
+{
+    FILE *stream = fopen(target, "a");
+    must(stream);
+    printf("%s\n", ftell(stream) > 0 ? "at the end" : "at the start");
+    fputs("behind", stream);
+    must(fclose(stream) == 0);
+}
+
+static void converting_stream(void)
+{
+    FILE *stream = fopen(target, "w,ccs=UTF-16LE");
+    must(stream && fputws(L"AB\n", stream) >= 0);
+    must(fclose(stream) == 0);
+}
+
+static void reopened_mode(void)
+{
+    FILE *stream = fopen(target, "w");
+    must(stream);
+    fputs("one ", stream);
+    stream = freopen(NULL, "a", stream);
+    must(stream);
+    fputs("two", stream);
+    must(fclose(stream) == 0);
+}
+
+static void stream_of_a_stream(void)
+{
+    must(freopen(target, "w", stdout));
+    FILE *stream = fopen("/dev/stdout", "a");
+    must(stream);
+    printf("one ");
+    must(fclose(stdout) == 0);
+    fputs("two", stream);
+    must(fclose(stream) == 0);
+}
+
+/* ---- posix_spawn ---- */
+
+static pid_t spawn_echo(const posix_spawn_file_actions_t *actions, const char *word)
+{
+    char *const argv[] = { "echo", (char *)word, NULL };
+    pid_t pid;
+    errno = posix_spawn(&pid, "/bin/echo", actions, NULL, argv, environ);
+    must(errno == 0);
+    return pid;
+}
+
+static void spawn_never(void)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+}
+
+static void spawn_twice(void)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    end_of(spawn_echo(&actions, "a-long-word"));
+    end_of(spawn_echo(&actions, "two"));
+    posix_spawn_file_actions_destroy(&actions);
+}
+
+static void spawn_passes_by_dup2(void)
+{
+    posix_spawn_file_actions_t actions;
+    int fd = open_new(O_CLOEXEC);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, fd, 1);
+    pid_t pid = spawn_echo(&actions, "child");
+    posix_spawn_file_actions_destroy(&actions);
+    must(close(fd) == 0);
+    end_of(pid);
+    /* Whoever starts the file now starts what has been written. */
+    char content[16] = "";
+    int reader = open(target, O_RDONLY);
+    must(read(reader, content, 15) > 0);
+    printf("%s", content);
+}
+
+/* ---- others' hands ---- */
+
+static void replaced_meanwhile(void)
+{
+    char other[4096];
+    int fd = open_new(0);
+    put(fd, "older");
+    pid_t pid = fork();
+    if (pid == 0) {
+        usleep(150000);
+        _exit(0);
+    }
+    must(close(fd) == 0);
+    snprintf(other, sizeof other, "%s.tmp", target);
+    int new = open(other, O_WRONLY | O_CREAT | O_EXCL, 0755);
+    put(new, "newer");
+    must(close(new) == 0 && rename(other, target) == 0);
+    end_of(pid);
+}
+
+static void unlinked_meanwhile(void)
+{
+    int fd = open_new(0);
+    put(fd, "gone");
+    must(unlink(target) == 0);
+    must(close(fd) == 0);
+}
+
+static void mode_changed_meanwhile(void)
+{
+    int fd = open_new(0);
+    put(fd, "text");
+    must(chmod(target, 0700) == 0);
+    must(close(fd) == 0);
+}
+
+static void mode_changed_by_descriptor(void)
+{
+    int fd = open_new(0);
+    put(fd, "text");
+    must(fchmod(fd, 0751) == 0 && close(fd) == 0);
+}
+
+static void directory_moved(void)
+{
+    char directory[4096], other[4200];
+    snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(target, '/') - target), target);
+    snprintf(other, sizeof other, "%s.moved", directory);
+    int fd = open_new(0);
+    put(fd, "moved");
+    must(rename(directory, other) == 0 && close(fd) == 0);
+    must(rename(other, directory) == 0);
+}
+
+static void somebody_elses_stderr(void)
+{
+    close(2);
+    char data[4096], content[64] = "";
+    snprintf(data, sizeof data, "%s.data", target);
+    int two = open(data, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (two != 2)
+        exit(1);
+    put(2, "data ");
+    int fd = open_new(0);
+    put(fd, "text");
+    close(fd);
+    put(2, "data");
+    if (pread(2, content, 63, 0) != 9)
+        exit(1);
+}
+
+static const struct { const char *name; void (*play)(void); } scenes[] = {
+#define SCENE(name) { #name, name }
+    SCENE(append), SCENE(read_write), SCENE(reader_truncates), SCENE(flags_and_number), SCENE(relative_and_chdir),
+    SCENE(directory_descriptor), SCENE(symbolic_link), SCENE(two_opens), SCENE(by_its_descriptor), SCENE(duplicates),
+    SCENE(child_is_last), SCENE(parent_is_last), SCENE(child_is_killed), SCENE(exec_closes), SCENE(exec_keeps),
+    SCENE(exec_of_a_static_program), SCENE(vfork_child_writes), SCENE(vfork_child_opens), SCENE(passed_descriptor),
+    SCENE(mapping_kept), SCENE(last_thread_ends), SCENE(buffered_until_exit), SCENE(close_everything), SCENE(no_descriptor_left),
+    SCENE(no_descriptor_left_at_exit), SCENE(locks_it), SCENE(errno_stays), SCENE(append_stream), SCENE(converting_stream),
+    SCENE(reopened_mode), SCENE(stream_of_a_stream), SCENE(spawn_never), SCENE(spawn_twice), SCENE(spawn_passes_by_dup2),
+    SCENE(replaced_meanwhile), SCENE(unlinked_meanwhile), SCENE(mode_changed_meanwhile), SCENE(mode_changed_by_descriptor),
+    SCENE(directory_moved), SCENE(somebody_elses_stderr),
+};
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 2;
+    target = argv[2];
+    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++)
+        if (!strcmp(scenes[i].name, argv[1])) {
+            scenes[i].play();
+            return 0;
+        }
+    return 2;
+}

@@ -1,0 +1,1743 @@
+/*
+ * Stages on real files, with system calls that fail where a test says so. Names are relative to a directory that each test
+ * has for itself; "app" is the target, and nobody executes it: a stage doesn't ask why it is wanted.
+ */
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../shim/stage/copy.h"
+#include "../shim/stage/name.h"
+#include "../shim/stage/stage.h"
+#include "../shim/sys/clock.h"
+#include "../shim/sys/text.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define OLD "old content"
+#define NOBODY 65534
+
+/* ---- faults ----------------------------------------------------------------------------------------------------------------- */
+
+/* The nth call of that number fails; number 0: of any that can fail. */
+static struct {
+    long number;
+    int error;
+    unsigned nth, count;
+    long hit;
+} fault;
+
+static bool no_tmpfile, no_flock;
+static int64_t years_later; /* on the wall clock */
+
+static struct {
+    long numbers[4096];
+    size_t length;
+} trace;
+
+static bool can_fail(long number)
+{
+    return number != SYS_getpid && number != SYS_geteuid && number != SYS_getegid && number != SYS_gettid &&
+           number != SYS_clock_gettime && number != SYS_munmap;
+}
+
+static long failed(int error)
+{
+    errno = error;
+    return -1;
+}
+
+static long faulty_call(long number, ...)
+{
+    long a[6];
+    va_list arguments;
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(arguments, long);
+    va_end(arguments);
+
+    if (trace.length < COUNT(trace.numbers))
+        trace.numbers[trace.length++] = number;
+    if (no_tmpfile && number == SYS_openat && (a[2] & O_TMPFILE) == O_TMPFILE)
+        return failed(EOPNOTSUPP);
+    if (no_flock && number == SYS_flock)
+        return failed(EOPNOTSUPP);
+    if (fault.error && (fault.number ? number == fault.number : can_fail(number)) && ++fault.count == fault.nth) {
+        fault.hit = number;
+        if (number == SYS_close) /* which lets go of the descriptor even when it fails */
+            syscall(number, a[0]);
+        return failed(fault.error);
+    }
+    long result = syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (years_later && number == SYS_clock_gettime && a[0] == CLOCK_REALTIME)
+        ((struct timespec *)a[1])->tv_sec += years_later * 365 * 86400;
+    return result;
+}
+
+static void fail(long number, unsigned nth, int error)
+{
+    fault.number = number;
+    fault.nth = nth;
+    fault.error = error;
+    fault.count = 0;
+    fault.hit = 0;
+}
+
+static void fail_no_more(void)
+{
+    fault.error = 0;
+}
+
+/* ---- a directory ------------------------------------------------------------------------------------------------------------ */
+
+static char directory[] = "/tmp/etxtbsy-unit-XXXXXX";
+
+static void put(const char *name, const char *bytes, mode_t mode)
+{
+    unlink(name);
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    cr_assert_geq(fd, 0, "%s", name);
+    cr_assert_eq(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+    cr_assert_eq(fchmod(fd, mode), 0);
+    close(fd);
+}
+
+static void enter(void)
+{
+    umask(022);
+    cr_assert(mkdtemp(directory));
+    cr_assert_eq(chdir(directory), 0);
+    put("app", OLD, 0751);
+    sys_call = faulty_call;
+}
+
+/* The names in the directory; `callback` may remove them. */
+static unsigned each_name(void (*callback)(const char *name))
+{
+    unsigned count = 0;
+    DIR *dir = opendir(".");
+    struct dirent *entry;
+    while ((entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) {
+            count++;
+            if (callback)
+                callback(entry->d_name);
+        }
+    closedir(dir);
+    return count;
+}
+
+static void remove_name(const char *name)
+{
+    if (unlink(name) < 0)
+        rmdir(name);
+}
+
+static void leave(void)
+{
+    (void)!seteuid(0);
+    each_name(remove_name);
+    (void)!chdir("/");
+    rmdir(directory);
+}
+
+/* A skipped test isn't finished: this cleans up for it. */
+static void skip(const char *why)
+{
+    leave();
+    cr_skip_test("%s", why);
+}
+
+TestSuite(stage, .init = enter, .fini = leave, .timeout = 60);
+TestSuite(stage_fault, .init = enter, .fini = leave, .timeout = 60);
+
+static const char *content(const char *name)
+{
+    static char buffers[4][4096];
+    static int next;
+    char *buffer = buffers[next++ % 4];
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, buffer, sizeof buffers[0] - 1);
+    if (fd >= 0)
+        close(fd);
+    buffer[length > 0 ? length : 0] = '\0';
+    return length < 0 ? "(none)" : buffer;
+}
+
+static struct stat stat_of(const char *name)
+{
+    struct stat file = { 0 };
+    cr_assert_eq(lstat(name, &file), 0, "%s", name);
+    return file;
+}
+
+static char found_stage[NAME_MAX + 1];
+
+static void note_stage(const char *name)
+{
+    struct stage_name parsed;
+    if (stage_name_parse(name, &parsed))
+        strcpy(found_stage, name);
+}
+
+/* The name of a stage in the directory; empty: there is none. */
+static const char *stage_in_directory(void)
+{
+    found_stage[0] = '\0';
+    each_name(note_stage);
+    return found_stage;
+}
+
+static unsigned descriptors(void)
+{
+    unsigned count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* ---- the steps -------------------------------------------------------------------------------------------------------------- */
+
+static struct stage_target target;
+static struct stage_report report;
+static struct stage_release release;
+static const char *reason;
+
+/* Of the target that was resolved last. */
+static int create_resolved(int flags, int64_t keep)
+{
+    const struct stage_request request = { .target = &target, .flags = flags, .keep = keep, .op = "open64" };
+    return stage_create(&request, &reason);
+}
+
+static int create(const char *name, int flags, int64_t keep)
+{
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, name, flags, 0), 0, "%s", name);
+    return create_resolved(flags, keep);
+}
+
+/* With a message, rather than with a wrong descriptor later. */
+static int created(const char *name, int flags, int64_t keep)
+{
+    int fd = create(name, flags, keep);
+    cr_assert_geq(fd, 0, "refused: %s", reason);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+static enum stage_end let_go(int fd)
+{
+    bool is = stage_release_begin(&release, fd);
+    close(fd);
+    return is ? stage_release_end(&release, &report) : STAGE_NONE;
+}
+
+/* Lets go of the last descriptor and commits. */
+static enum stage_outcome commit(int fd)
+{
+    enum stage_end end = let_go(fd);
+    cr_assert_eq(end, STAGE_READY, "%d", end);
+    return stage_commit(&release, STAGE_SYNC_NONE, &report);
+}
+
+static void sweep(bool born_locked)
+{
+    int dirfd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    stage_sweep(dirfd, born_locked);
+    close(dirfd);
+}
+
+/* What exit does, with the committing that remedy/ does. Returns how many were committed. */
+static unsigned release_at(enum stage_moment moment)
+{
+    unsigned committed = 0;
+    struct stage_release all = { .asker = -1 };
+    while (stage_release_next(&all, moment))
+        if (stage_release_end(&all, &report) == STAGE_READY)
+            committed += stage_commit(&all, STAGE_SYNC_NONE, &report) == STAGE_REPLACED;
+        else
+            stage_release_finish(&all);
+    return committed;
+}
+
+static void forget_all(void)
+{
+    struct known_use use = { 0 };
+    while ((use = known_next(use.slot)).slot)
+        known_forget(use);
+}
+
+static unsigned free_slots(void)
+{
+    unsigned count = 0;
+    while (known_reserve())
+        count++;
+    return count;
+}
+
+/* ---- create, release, commit ------------------------------------------------------------------------------------------------ */
+
+Test(stage, replaces_the_content)
+{
+    struct stat before = stat_of("app");
+    unsigned open_before = descriptors();
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_expect(stage_is(fd));
+    cr_expect_eq(stage_known_count, 1);
+    say(fd, "new");
+    cr_expect_str_eq(content("app"), OLD, "the target changed before its commit");
+
+    struct stat stage = stat_of(stage_in_directory());
+    cr_expect_eq(let_go(fd), STAGE_READY);
+    cr_expect_not(report.early);
+    cr_expect_str_eq(report.op, "open64");
+    cr_expect_str_eq(text_base(report.path), found_stage);
+    cr_expect_str_eq(text_base(report.target), "app");
+    cr_expect_eq(report.inode, stage.st_ino);
+    cr_expect_str_eq(content("app"), OLD);
+
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_FULL, &report), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "new");
+    cr_expect_eq(stat_of("app").st_ino, stage.st_ino);
+    cr_expect_eq(report.target_inode, before.st_ino);
+    cr_expect_eq(report.bytes, 3);
+    cr_expect_eq(stage_known_count, 0);
+    cr_expect_eq(each_name(NULL), 1, "litter");
+    cr_expect_eq(descriptors(), open_before, "a descriptor is left");
+}
+
+Test(stage, does_so_where_a_file_can_not_be_born_nameless)
+{
+    no_tmpfile = true;
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "new");
+    cr_expect_eq(each_name(NULL), 1);
+}
+
+Test(stage, starts_with_as_much_of_the_old_content_as_asked)
+{
+    static const struct { int64_t keep; const char *expected; } rows[] = {
+        { STAGE_KEEP_ALL, "NEW content" }, { 0, "NEW" }, { 4, "NEW " }, { 3, "NEW" }, { 2, "NEW" }, { 100, "NEW content" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        put("app", OLD, 0644);
+        int fd = created("app", O_RDWR, rows[i].keep);
+        say(fd, "NEW");
+        cr_expect_eq(commit(fd), STAGE_REPLACED);
+        cr_expect_str_eq(content("app"), rows[i].expected, "row %zu: %s", i, content("app"));
+    }
+}
+
+Test(stage, appends)
+{
+    int fd = created("app", O_WRONLY | O_APPEND, STAGE_KEEP_ALL);
+    say(fd, ", and new");
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), OLD ", and new");
+}
+
+Test(stage, has_mode_and_owner_of_the_target)
+{
+    static const mode_t modes[] = { 0755, 0644, 0600, 0751, 0777, 0400, 0000, 04755, 02755, 06711, 01644 };
+    bool root = geteuid() == 0;
+    for (size_t i = 0; i < COUNT(modes); i++)
+        for (int truncates = 0; truncates < 2; truncates++) {
+            int flags = truncates ? O_WRONLY | O_TRUNC : O_WRONLY;
+            put("app", OLD, 0600);
+            put("in-place", OLD, 0600);
+            cr_assert_eq(!root || (chown("app", NOBODY, NOBODY) == 0 && chown("in-place", NOBODY, NOBODY) == 0), 1);
+            cr_assert_eq(chmod("app", modes[i]) | chmod("in-place", modes[i]), 0);
+            if (!root && (modes[i] & 0600) != 0600)
+                continue; /* the kernel wouldn't have let us open it */
+            int fd = created("app", flags, truncates ? 0 : STAGE_KEEP_ALL), beside = open("in-place", flags);
+            struct stat early = stat_of(stage_in_directory());
+            cr_expect_eq(early.st_mode, stat_of("in-place").st_mode, "%o: a stage with mode %o", modes[i], early.st_mode);
+            say(fd, "x");
+            say(beside, "x");
+            close(beside);
+            cr_expect_eq(commit(fd), STAGE_REPLACED);
+            struct stat file = stat_of("app"), expected = stat_of("in-place");
+            cr_expect_eq(file.st_mode, expected.st_mode, "%o became %o, and %o in place", modes[i], file.st_mode, expected.st_mode);
+            cr_expect_eq(file.st_uid, expected.st_uid);
+            cr_expect_eq(file.st_gid, expected.st_gid);
+        }
+}
+
+Test(stage, of_a_set_id_program_ends_as_in_place_for_an_ordinary_user)
+{
+    if (geteuid())
+        skip("needs root");
+    for (int truncates = 0; truncates < 2; truncates++) {
+        static const char *const names[] = { "app", "in-place" };
+        int flags = truncates ? O_WRONLY | O_TRUNC : O_WRONLY;
+        for (size_t i = 0; i < COUNT(names); i++) {
+            put(names[i], OLD, 0600);
+            cr_assert_eq(chown(names[i], NOBODY, NOBODY) | chmod(names[i], 06755), 0);
+        }
+        cr_assert_eq(chown(".", NOBODY, NOBODY) | setegid(NOBODY) | seteuid(NOBODY), 0);
+        int fd = created("app", flags, truncates ? 0 : STAGE_KEEP_ALL), beside = open("in-place", flags);
+        cr_expect_eq(stat_of(stage_in_directory()).st_mode, stat_of("in-place").st_mode, "before a write: %o and %o",
+                     stat_of(found_stage).st_mode, stat_of("in-place").st_mode);
+        say(fd, "x");
+        say(beside, "x");
+        close(beside);
+        cr_expect_eq(commit(fd), STAGE_REPLACED);
+        cr_expect_eq(stat_of("app").st_mode, stat_of("in-place").st_mode, "%o and %o", stat_of("app").st_mode,
+                     stat_of("in-place").st_mode);
+        cr_assert_eq(seteuid(0) | setegid(0), 0);
+    }
+}
+
+static const struct { int flags; const char *name; } open_flags[] = {
+    { O_WRONLY, "O_WRONLY" },
+    { O_RDWR, "O_RDWR" },
+    { O_WRONLY | O_TRUNC, "O_TRUNC" },
+    { O_RDONLY | O_TRUNC, "O_RDONLY|O_TRUNC" },
+    { O_WRONLY | O_CREAT | O_TRUNC, "O_CREAT|O_TRUNC" },
+    { O_WRONLY | O_APPEND, "O_APPEND" },
+    { O_RDWR | O_NONBLOCK, "O_NONBLOCK" },
+    { O_WRONLY | O_SYNC, "O_SYNC" },
+    { O_WRONLY | O_DSYNC, "O_DSYNC" },
+    { O_WRONLY | O_NOATIME, "O_NOATIME" },
+    { O_WRONLY | O_NOCTTY, "O_NOCTTY" },
+    { O_WRONLY | 0100000, "O_LARGEFILE" },
+    { O_WRONLY | O_CLOEXEC, "O_CLOEXEC" },
+    { O_WRONLY | O_DIRECT, "O_DIRECT" },
+    { O_WRONLY | O_NOFOLLOW, "O_NOFOLLOW" },
+};
+
+static void expect_like_a_plain_open(int fd, int flags, const char *name)
+{
+    put("idle", "", 0755);
+    int plain = open("idle", flags, 0600);
+    if (plain < 0)
+        return; /* O_DIRECT isn't known everywhere */
+    int expected = fcntl(plain, F_GETFL), status = fcntl(fd, F_GETFL);
+    close(plain);
+    cr_expect_eq(status, expected, "%s: F_GETFL is %#o, and of a plain open %#o", name, status, expected);
+    cr_expect_eq(fcntl(fd, F_GETFD), flags & O_CLOEXEC ? FD_CLOEXEC : 0, "%s: close-on-exec", name);
+    cr_expect_eq(lseek(fd, 0, SEEK_CUR), 0);
+}
+
+Test(stage, has_the_flags_that_a_plain_open_shows)
+{
+    for (size_t i = 0; i < COUNT(open_flags); i++) {
+        int flags = open_flags[i].flags;
+        int fd = created("app", flags, flags & O_TRUNC ? 0 : STAGE_KEEP_ALL);
+        expect_like_a_plain_open(fd, flags, open_flags[i].name);
+        cr_expect_eq(commit(fd), STAGE_REPLACED);
+    }
+}
+
+/* Leaves a hole among the low numbers and returns it. */
+static int lowest_hole(void)
+{
+    int first = open("/dev/null", O_RDONLY | O_CLOEXEC), second = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    cr_assert_lt(first, second);
+    close(first);
+    return first;
+}
+
+Test(stage, is_at_the_lowest_free_number)
+{
+    for (int tmpfile = 0; tmpfile < 2; tmpfile++)
+        for (size_t i = 0; i < 3; i++) {
+            no_tmpfile = !tmpfile;
+            int hole = lowest_hole();
+            int fd = created("app", open_flags[i].flags, STAGE_KEEP_ALL);
+            cr_expect_eq(fd, hole, "%d, and the lowest free number was %d", fd, hole);
+        }
+}
+
+Test(stage, has_a_path_without_deleted)
+{
+    char path[PATH_MAX] = "", link[64];
+    int fd = created("app", O_WRONLY, 0);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    cr_assert_gt(readlink(link, path, sizeof path - 1), 0);
+    cr_expect_str_eq(text_base(path), stage_in_directory());
+}
+
+Test(stage, may_have_moved_with_its_directory)
+{
+    int fd;
+    cr_assert_eq(mkdir("one", 0755), 0);
+    put("one/app", OLD, 0755);
+    fd = created("one/app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_assert_eq(rename("one", "two"), 0);
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content("two/app"), "new");
+    unlink("two/app");
+}
+
+Test(stage, of_a_name_as_long_as_can_be)
+{
+    char name[NAME_MAX + 1];
+    memset(name, 'n', NAME_MAX);
+    name[NAME_MAX] = '\0';
+    put(name, OLD, 0755);
+    int fd = created(name, O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content(name), "new");
+    cr_expect_eq(each_name(NULL), 2);
+}
+
+Test(stage, copies_where_the_file_system_helps_and_where_it_does_not)
+{
+    static char old[300000], new[300001];
+    static const struct { long number; unsigned nth; int error; } rows[] = {
+        { 0, 0, 0 }, { SYS_ioctl, 1, EOPNOTSUPP }, { SYS_copy_file_range, 1, EXDEV }, { SYS_copy_file_range, 1, ENOSYS },
+        { SYS_copy_file_range, 1, EINTR }, { SYS_copy_file_range, 2, EINVAL },
+    };
+    for (size_t i = 0; i < sizeof old; i++)
+        old[i] = (char)(i * 31 + i / 251);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int fd = open("from", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        int to = open("to", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        cr_assert_eq(write(fd, old, sizeof old), (ssize_t)sizeof old);
+        lseek(fd, 0, SEEK_SET);
+        fail(rows[i].number, rows[i].nth, rows[i].error);
+        cr_expect_eq(stage_copy(fd, to, INT64_MAX), 0, "row %zu", i);
+        fail_no_more();
+        cr_expect_eq(pread(to, new, sizeof new, 0), (ssize_t)sizeof old, "row %zu", i);
+        cr_expect_eq(memcmp(old, new, sizeof old), 0, "row %zu", i);
+        close(fd);
+        close(to);
+    }
+}
+
+/* ---- what is refused -------------------------------------------------------------------------------------------------------- */
+
+static void expect_refusal(const char *name, int flags, const char *expected)
+{
+    unsigned names = each_name(NULL), open_before = descriptors();
+    int fd = create(name, flags, flags & O_TRUNC ? 0 : STAGE_KEEP_ALL);
+    cr_expect_eq(fd, -1, "%s was not refused", expected);
+    cr_assert(reason, "no reason");
+    cr_expect_str_eq(reason, expected, "%s: %s", expected, reason);
+    cr_expect_eq(each_name(NULL), names, "%s: litter", expected);
+    cr_expect_eq(descriptors(), open_before, "%s: a descriptor is left", expected);
+    cr_expect_eq(stage_known_count, 0);
+}
+
+Test(stage, is_refused_for_hard_links)
+{
+    cr_assert_eq(link("app", "other"), 0);
+    expect_refusal("app", O_WRONLY | O_TRUNC, "hard-links");
+    cr_expect_str_eq(content("app"), OLD);
+}
+
+Test(stage, is_refused_for_what_is_no_regular_file)
+{
+    cr_assert_eq(mkfifo("fifo", 0600), 0);
+    expect_refusal("fifo", O_WRONLY, "not-a-regular-file");
+    cr_assert_eq(mkdir("dir", 0700), 0);
+    expect_refusal("dir", O_WRONLY, "not-a-regular-file");
+    cr_assert_eq(symlink("app", "link"), 0);
+    expect_refusal("link", O_WRONLY | O_NOFOLLOW, "not-a-regular-file");
+}
+
+Test(stage, is_refused_for_an_immutable_file)
+{
+    int fd = open("app", O_RDONLY | O_CLOEXEC), flags = FS_IMMUTABLE_FL, none = 0;
+    if (ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0)
+        skip("this file system or user can't make a file immutable");
+    expect_refusal("app", O_WRONLY, "immutable");
+    cr_expect_eq(ioctl(fd, FS_IOC_SETFLAGS, &none), 0);
+}
+
+Test(stage, is_refused_for_a_mounted_file)
+{
+    put("other", "other", 0755);
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("other", "app", NULL, MS_BIND, NULL) < 0)
+        skip("can't mount");
+    expect_refusal("app", O_WRONLY, "mount-point");
+    umount("app");
+}
+
+Test(stage, is_refused_where_others_are_concerned)
+{
+    if (geteuid())
+        skip("needs root");
+    put("theirs", OLD, 0666);
+
+    cr_assert_eq(chown(".", NOBODY, NOBODY) | seteuid(NOBODY), 0);
+    expect_refusal("theirs", O_WRONLY, "owner");
+    cr_assert_eq(seteuid(0), 0);
+
+    cr_assert_eq(chown(".", 0, 0) | chmod(".", 0755) | seteuid(NOBODY), 0);
+    expect_refusal("theirs", O_WRONLY, "directory");
+    cr_assert_eq(seteuid(0), 0);
+
+    cr_assert_eq(chmod(".", 01777) | seteuid(NOBODY), 0);
+    expect_refusal("theirs", O_WRONLY, "sticky-directory");
+    cr_assert_eq(seteuid(0), 0);
+
+    put("secret", OLD, 0200);
+    cr_assert_eq(chown("secret", NOBODY, 0) | chmod(".", 0777) | setegid(NOBODY) | seteuid(NOBODY), 0);
+    expect_refusal("secret", O_WRONLY, "unreadable"); /* the old content is to stay, and we may only write */
+    expect_refusal("secret", O_WRONLY | O_TRUNC, "owner"); /* we can't give a file to a group that we aren't in */
+}
+
+Test(stage, is_refused_where_the_path_has_changed)
+{
+    static const struct { const char *from, *to; } renames[] = { { "app", "elsewhere" }, { "other", "app" } };
+    for (size_t i = 0; i < COUNT(renames); i++) {
+        put("app", OLD, 0755);
+        put("other", "other", 0755);
+        cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+        cr_assert_eq(rename(renames[i].from, renames[i].to), 0);
+        cr_expect_eq(create_resolved(O_WRONLY, STAGE_KEEP_ALL), -1);
+        cr_expect_str_eq(reason, "path");
+        cr_expect_str_eq(stage_in_directory(), "");
+    }
+}
+
+Test(stage, says_which_machine_is_to_blame)
+{
+    static const struct { long number; unsigned nth; int error; const char *expected; } rows[] = {
+        { SYS_openat, 1, EMFILE, "descriptors" }, { SYS_openat, 2, ENFILE, "descriptors" }, { SYS_linkat, 1, ENOSPC, "no-space" },
+        { SYS_linkat, 1, EDQUOT, "no-space" },    { SYS_linkat, 1, EROFS, "read-only" },    { SYS_linkat, 1, ENOENT, "no-proc" },
+        { SYS_fchmod, 1, EPERM, "attributes" },   { SYS_copy_file_range, 1, ENOSPC, "no-space" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+        fail(rows[i].number, rows[i].nth, rows[i].error);
+        int fd = create_resolved(O_WRONLY, STAGE_KEEP_ALL);
+        fail_no_more();
+        cr_expect_eq(fd, -1, "row %zu", i);
+        cr_expect_eq(fault.hit, rows[i].number, "row %zu: the fault was not met", i);
+        cr_assert(reason, "row %zu: no reason", i);
+        cr_expect_str_eq(reason, rows[i].expected, "row %zu: %s", i, reason);
+    }
+}
+
+/* ---- resolve ---------------------------------------------------------------------------------------------------------------- */
+
+Test(stage, resolves_as_open_does)
+{
+    char expected[PATH_MAX];
+    int dirfd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    unsigned open_before = descriptors();
+    snprintf(expected, sizeof expected, "%s/app", directory);
+    cr_assert_eq(symlink("app", "link") | symlink("link", "links") | mkdir("dir", 0755) | symlink("../links", "dir/up"), 0);
+    static const char *const names[] = { "app", "./app", "link", "links", "dir/up", "dir/../app" };
+    cr_assert_eq(chdir("/"), 0);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        cr_expect_eq(stage_resolve(&target, dirfd, names[i], O_WRONLY, 0), 0);
+        cr_expect_str_eq(target.path, expected, "%s", names[i]);
+        cr_expect_eq(target.directory_length, strlen(directory));
+    }
+    cr_expect_eq(stage_resolve(&target, dirfd, "link", O_NOFOLLOW, 0), 0);
+    cr_expect(S_ISLNK(target.file.stx_mode));
+    cr_expect_eq(stage_resolve(&target, dirfd, "link", 0, RESOLVE_NO_SYMLINKS), -1);
+    cr_expect_eq(errno, ELOOP);
+    cr_expect_eq(stage_resolve(&target, dirfd, "nowhere", 0, 0), -1);
+    cr_expect_eq(errno, ENOENT);
+    cr_expect_eq(stage_resolve(&target, -1, "app", 0, 0), -1);
+    cr_expect_eq(errno, EBADF);
+    cr_expect_eq(descriptors(), open_before);
+    cr_assert_eq(fchdir(dirfd) | unlink("dir/up"), 0);
+}
+
+Test(stage, resolves_no_path_to_a_pipe)
+{
+    int fds[2];
+    char link[64];
+    cr_assert_eq(pipe(fds), 0);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fds[1]);
+    cr_expect_eq(stage_resolve(&target, AT_FDCWD, link, O_WRONLY, 0), -1);
+    cr_expect_eq(errno, ENOENT);
+}
+
+/* ---- who holds it ----------------------------------------------------------------------------------------------------------- */
+
+Test(stage, waits_for_a_dup)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), second = dup(fd);
+    say(fd, "one");
+    cr_expect_eq(let_go(fd), STAGE_HELD);
+    stage_release_finish(&release);
+    cr_expect_str_eq(content("app"), OLD);
+    say(second, "two");
+    cr_expect_eq(commit(second), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "onetwo");
+}
+
+/* A child that holds the stage until it is told to go on, and then commits it or is killed. */
+struct holder {
+    pid_t pid;
+    int go;
+};
+
+static struct holder fork_holder(int fd)
+{
+    int go[2];
+    cr_assert_eq(pipe2(go, O_CLOEXEC), 0);
+    struct holder holder = { .pid = fork(), .go = go[1] };
+    if (holder.pid == 0) {
+        char byte;
+        close(go[1]);
+        if (read(go[0], &byte, 1) != 1 || write(fd, " child", 6) != 6)
+            _exit(1);
+        if (let_go(fd) != STAGE_READY || report.early)
+            _exit(2);
+        _exit(stage_commit(&release, STAGE_SYNC_NONE, &report) == STAGE_REPLACED ? 0 : 3);
+    }
+    close(go[0]);
+    return holder;
+}
+
+static int holder_goes_on(const struct holder *holder)
+{
+    int status;
+    say(holder->go, "x");
+    cr_assert_eq(waitpid(holder->pid, &status, 0), holder->pid);
+    return status;
+}
+
+Test(stage, waits_for_a_forked_child_which_commits_it)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "parent");
+    struct holder holder = fork_holder(fd);
+
+    cr_expect_eq(let_go(fd), STAGE_PENDING);
+    cr_expect_eq(stage_release_end(&release, &report), STAGE_PENDING, "may be asked again until it is said");
+    stage_set_pending(&release);
+    stage_release_finish(&release);
+    cr_expect_str_eq(content("app"), OLD);
+    release = (struct stage_release){ .asker = -1 };
+    cr_assert(stage_pending_next(&release));
+    cr_expect_eq(stage_release_end(&release, &report), STAGE_HELD, "said twice");
+    stage_release_finish(&release);
+
+    cr_expect_eq(holder_goes_on(&holder), 0);
+    cr_expect_str_eq(content("app"), "parent child");
+    release = (struct stage_release){ .asker = -1 };
+    cr_assert(stage_pending_next(&release));
+    cr_expect_eq(stage_release_end(&release, &report), STAGE_NONE);
+    stage_release_finish(&release);
+    cr_expect_eq(stage_known_count, 0);
+    release = (struct stage_release){ .asker = -1 };
+    cr_expect_not(stage_pending_next(&release));
+}
+
+Test(stage, of_which_the_holder_was_killed_is_committed_by_its_creator)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), status;
+    say(fd, "parent");
+    struct holder holder = fork_holder(fd);
+    cr_expect_eq(let_go(fd), STAGE_PENDING);
+    cr_expect_eq(stage_release_end(&release, &report), STAGE_PENDING, "may be asked again until it is said");
+    stage_set_pending(&release);
+    stage_release_finish(&release);
+    kill(holder.pid, SIGKILL);
+    waitpid(holder.pid, &status, 0);
+    release = (struct stage_release){ .asker = -1 };
+    cr_assert(stage_pending_next(&release));
+    cr_expect_eq(stage_release_end(&release, &report), STAGE_READY);
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "parent");
+}
+
+/* The program has gone on without it: what has taken its place since is newer. */
+Test(stage, that_is_pending_yields_to_a_new_target)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), status;
+    say(fd, "parent");
+    struct holder holder = fork_holder(fd);
+    cr_expect_eq(let_go(fd), STAGE_PENDING);
+    stage_set_pending(&release);
+    stage_release_finish(&release);
+    put("other", "newer", 0755);
+    cr_assert_eq(rename("other", "app"), 0);
+    kill(holder.pid, SIGKILL);
+    waitpid(holder.pid, &status, 0);
+    release = (struct stage_release){ .asker = -1 };
+    cr_assert(stage_pending_next(&release));
+    cr_expect_eq(stage_release_end(&release, &report), STAGE_READY);
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_SUPERSEDED);
+    cr_expect_str_eq(content("app"), "newer");
+    cr_expect_eq(each_name(NULL), 1);
+    cr_expect_eq(stage_known_count, 0);
+}
+
+Test(stage, is_left_alone_by_a_child_that_lets_go_first)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), status;
+    pid_t child = fork();
+    if (!child) {
+        bool held = let_go(fd) == STAGE_HELD;
+        stage_release_finish(&release);
+        _exit(held && !release_at(STAGE_AT_EXIT) ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_expect_eq(status, 0);
+    cr_expect_str_eq(content("app"), OLD);
+    say(fd, "new");
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "new");
+}
+
+/* It has the last close, but is a mapping of our own: nobody could see it end. */
+Test(stage, held_by_a_mapping_alone_is_ready)
+{
+    int fd = created("app", O_RDWR | O_TRUNC, 0);
+    say(fd, "mapped");
+    char *map = mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    cr_assert_neq(map, MAP_FAILED);
+    cr_expect_eq(let_go(fd), STAGE_READY);
+    cr_expect(report.early);
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
+    map[0] = 'M';
+    cr_expect_str_eq(content("app"), "Mapped");
+}
+
+Test(stage, held_by_a_mapping_of_another_is_not)
+{
+    int fd = created("app", O_RDWR | O_TRUNC, 0);
+    say(fd, "mapped");
+    int other = open("app", O_RDWR | O_CLOEXEC);
+    cr_assert_neq(mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, other, 0), MAP_FAILED);
+    cr_assert_neq(mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0), MAP_FAILED);
+    struct holder holder = fork_holder(fd);
+    cr_expect_eq(let_go(fd), STAGE_PENDING);
+    cr_expect_eq(stage_release_end(&release, &report), STAGE_PENDING, "may be asked again until it is said");
+    stage_set_pending(&release);
+    stage_release_finish(&release);
+    kill(holder.pid, SIGKILL);
+}
+
+Test(stage, is_no_descriptor_of_another_file)
+{
+    int fd = created("app", O_WRONLY, 0), other = open("app", O_RDONLY | O_CLOEXEC);
+    struct stage_release of_other;
+    errno = ETXTBSY;
+    cr_expect_not(stage_is(other));
+    cr_expect_not(stage_is(-1));
+    cr_expect_not(stage_release_begin(&of_other, other));
+    cr_expect_not(stage_release_begin(&of_other, 9999));
+    int error = errno;
+    cr_expect_eq(error, ETXTBSY);
+    cr_expect(stage_is(fd));
+}
+
+/* ---- exit, exec ------------------------------------------------------------------------------------------------------------- */
+
+Test(stage, is_committed_at_exit_and_later_writes_still_land)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC | O_CLOEXEC, 0), second = dup(fd);
+    say(fd, "before");
+    cr_expect_eq(release_at(STAGE_AT_EXIT), 1);
+    cr_expect_not(report.early);
+    cr_expect_str_eq(content("app"), "before");
+    say(fd, " after");
+    cr_expect_str_eq(content("app"), "before after", "the offset moved");
+    cr_expect_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    cr_expect_eq(fcntl(second, F_GETFD), 0);
+    cr_expect_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_WRONLY);
+    cr_expect_eq(release_at(STAGE_AT_EXIT), 0);
+}
+
+Test(stage, that_others_hold_is_published_by_its_creator_at_exit)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), status;
+    int go[2];
+    say(fd, "parent");
+    cr_assert_eq(pipe(go), 0);
+    pid_t child = fork();
+    if (!child) {
+        char byte;
+        close(go[1]);
+        (void)!read(go[0], &byte, 1);
+        _exit(write(fd, " child", 6) == 6 ? 0 : 1);
+    }
+    cr_expect_eq(release_at(STAGE_AT_EXIT), 1);
+    cr_expect(report.early);
+    cr_expect_str_eq(content("app"), "parent");
+    close(go[1]);
+    waitpid(child, &status, 0);
+    cr_expect_eq(status, 0);
+    cr_expect_str_eq(content("app"), "parent child");
+}
+
+Test(stage, at_exec_stays_where_a_descriptor_survives)
+{
+    put("two", OLD, 0755);
+    put("three", OLD, 0755);
+    int one = created("app", O_WRONLY | O_TRUNC | O_CLOEXEC, 0), two = created("two", O_WRONLY | O_TRUNC, 0);
+    int three = created("three", O_WRONLY | O_TRUNC | O_CLOEXEC, 0), four = dup(three);
+    cr_expect(stage_has_survivor(STAGE_SURVIVES));
+    cr_expect_eq(release_at(STAGE_AT_EXEC), 1);
+    cr_expect_eq(stage_known_count, 2);
+    cr_expect_not(stage_is(one));
+    cr_expect(stage_is(two));
+    cr_expect(stage_is(three));
+    cr_expect_str_eq(content("app"), "");
+    cr_expect_str_eq(content("two"), OLD);
+    cr_expect_str_eq(content("three"), OLD);
+    fcntl(two, F_SETFD, FD_CLOEXEC);
+    fcntl(four, F_SETFD, FD_CLOEXEC);
+    cr_expect_not(stage_has_survivor(STAGE_SURVIVES));
+    cr_expect(stage_has_survivor(STAGE_OURS_OR_SURVIVES));
+    cr_expect(stage_has_survivor(STAGE_SURVIVES_BY_FILE_ACTIONS));
+}
+
+static unsigned publish(enum stage_survivor which, bool unadoptable)
+{
+    unsigned published = 0;
+    struct stage_release all = { .asker = -1 };
+    while (stage_publish_next(&all, which, unadoptable)) {
+        cr_expect_eq(stage_release_end(&all, &report), STAGE_READY);
+        published += stage_commit(&all, STAGE_SYNC_NONE, &report) == STAGE_REPLACED;
+    }
+    return published;
+}
+
+Test(stage, that_a_stranger_would_inherit_is_published)
+{
+    char name[NAME_MAX + 1];
+    memset(name, 'n', NAME_MAX);
+    name[NAME_MAX] = '\0';
+    put(name, OLD, 0755);
+    put("kept", OLD, 0755);
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), cut = created(name, O_WRONLY | O_TRUNC, 0);
+    int kept = created("kept", O_WRONLY | O_TRUNC | O_CLOEXEC, 0);
+    say(fd, "half");
+    say(cut, "half");
+    cr_expect_eq(publish(STAGE_SURVIVES, true), 1, "only the one with a cut name can't be adopted");
+    cr_expect(report.early);
+    cr_expect_str_eq(content(name), "half");
+    cr_expect_str_eq(content("app"), OLD);
+    cr_expect_eq(publish(STAGE_SURVIVES, false), 1);
+    cr_expect_str_eq(content("app"), "half");
+    say(fd, " more");
+    cr_expect_str_eq(content("app"), "half more");
+    cr_expect(stage_is(kept));
+    cr_expect_eq(publish(STAGE_SURVIVES, false), 0);
+    cr_expect_eq(publish(STAGE_OURS_OR_SURVIVES, false), 1);
+    cr_expect_eq(stage_known_count, 0);
+}
+
+/* One that we made counts though it is close-on-exec; one that we only inherited doesn't. */
+Test(stage, of_another_is_published_for_a_stranger_only_where_it_survives)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC | O_CLOEXEC, 0), status;
+    pid_t child = fork();
+    if (!child) {
+        unsigned close_on_exec = publish(STAGE_OURS_OR_SURVIVES, false);
+        fcntl(fd, F_SETFD, 0);
+        _exit(close_on_exec == 0 && publish(STAGE_OURS_OR_SURVIVES, false) == 1 ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    cr_expect_eq(status, 0);
+    cr_expect_str_eq(content("app"), "");
+}
+
+Test(stage, that_was_not_to_be_written_is_discarded)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    unsigned open_before = descriptors();
+    cr_assert(stage_release_begin(&release, fd));
+    stage_discard(&release);
+    cr_expect_eq(each_name(NULL), 1);
+    cr_expect_eq(stage_known_count, 0);
+    cr_expect_eq(descriptors(), open_before);
+    cr_expect_str_eq(content("app"), OLD);
+}
+
+/* A child has finished what it inherited from us: no matter. We have finished what a child knows: its slot is free again. */
+Test(stage, of_others_that_is_finished_gives_its_slot_back)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), status;
+    pid_t child = fork();
+    if (!child) {
+        close(fd); /* by an exec, a clone, or whatever the shim doesn't see */
+        stage_forget_gone();
+        bool kept = stage_known_count == 1;
+        unlink(stage_in_directory());
+        stage_forget_gone();
+        _exit(kept && stage_known_count == 0 ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    cr_expect_eq(status, 0);
+    stage_forget_gone();
+    cr_expect_eq(stage_known_count, 1, "it is ours");
+}
+
+/* ---- join ------------------------------------------------------------------------------------------------------------------- */
+
+Test(stage, is_joined_by_a_second_open)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "first");
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    int second = stage_join(&target, O_WRONLY | O_APPEND);
+    cr_assert_geq(second, 0);
+    say(second, " second");
+    cr_expect_eq(let_go(fd), STAGE_HELD);
+    stage_release_finish(&release);
+    sweep(true);
+    cr_expect_eq(commit(second), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "first second");
+}
+
+Test(stage, is_emptied_by_a_second_open_that_truncates)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "first");
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    int second = stage_join(&target, O_WRONLY | O_CREAT | O_TRUNC);
+    say(second, "2");
+    cr_expect_str_eq(content(stage_in_directory()), "2");
+    cr_expect_str_eq(content("app"), OLD);
+}
+
+Test(stage, of_another_target_is_not_joined)
+{
+    put("other", OLD, 0755);
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    cr_expect_eq(stage_join(&target, O_WRONLY), -1);
+    created("other", O_WRONLY, 0);
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    cr_expect_eq(stage_join(&target, O_WRONLY), -1);
+}
+
+Test(stage, is_joined_at_the_lowest_free_number)
+{
+    created("app", O_WRONLY | O_TRUNC, 0);
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    int hole = lowest_hole(), fd = stage_join(&target, O_WRONLY);
+    cr_expect_eq(fd, hole, "%d, and the lowest free number was %d", fd, hole);
+}
+
+Test(stage, is_joined_with_the_flags_that_a_plain_open_shows)
+{
+    created("app", O_WRONLY | O_TRUNC, 0);
+    for (size_t i = 0; i < COUNT(open_flags); i++) {
+        cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+        int fd = stage_join(&target, open_flags[i].flags);
+        cr_assert_geq(fd, 0);
+        expect_like_a_plain_open(fd, open_flags[i].flags, open_flags[i].name);
+        close(fd);
+    }
+}
+
+Test(stage, is_joined_by_who_opens_its_own_name)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    int second = open(link, O_WRONLY | O_CLOEXEC), judge = open(link, O_RDONLY | O_CLOEXEC);
+    stage_join_opened(second);
+    close(fd); /* as a program without the shim would */
+    cr_expect_eq(flock(judge, LOCK_EX | LOCK_NB), -1, "the second description holds nothing");
+    close(second);
+    cr_expect_eq(flock(judge, LOCK_EX | LOCK_NB), 0);
+}
+
+/* ---- commit ----------------------------------------------------------------------------------------------------------------- */
+
+Test(stage, that_can_not_be_renamed_keeps_its_bytes)
+{
+    static const int errors[] = { EACCES, EXDEV, ENOSPC, EIO };
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        unsigned open_before = descriptors();
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        say(fd, "new");
+        cr_assert_eq(let_go(fd), STAGE_READY);
+        fail(SYS_renameat2, 1, errors[i]);
+        cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_FAILED);
+        cr_expect_eq(errno, errors[i]);
+        fail_no_more();
+        cr_expect_str_eq(content("app"), OLD);
+        cr_expect_str_eq(content(report.path), "new");
+        cr_expect_eq(descriptors(), open_before);
+        unlink(report.path);
+        forget_all();
+    }
+}
+
+Test(stage, that_could_not_be_renamed_is_no_business_of_ours_any_more)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    fail(SYS_renameat2, 1, EIO);
+    cr_expect_eq(commit(fd), STAGE_FAILED);
+    fail_no_more();
+    cr_expect_eq(stage_known_count, 0);
+    cr_expect_str_eq(stage_in_directory(), "", "%s would be taken for a stage", found_stage);
+    cr_expect_str_eq(content(report.path), "new");
+    cr_expect_eq(release_at(STAGE_AT_EXIT), 0);
+}
+
+/* Its creator killed, or ended: the log has named it as the place where the bytes are, and nobody holds it. */
+Test(stage, that_could_not_be_renamed_is_not_swept)
+{
+    int fds[2], status;
+    char path[PATH_MAX] = "";
+    cr_assert_eq(pipe(fds), 0);
+    pid_t child = fork();
+    if (!child) {
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        say(fd, "new");
+        if (let_go(fd) != STAGE_READY)
+            _exit(1);
+        fail(SYS_renameat2, 1, EACCES);
+        bool failed_to = stage_commit(&release, STAGE_SYNC_NONE, &report) == STAGE_FAILED;
+        _exit(failed_to && write(fds[1], report.path, strlen(report.path) + 1) > 0 ? 0 : 2);
+    }
+    waitpid(child, &status, 0);
+    cr_assert_eq(status, 0, "%#x", status);
+    cr_assert_gt(read(fds[0], path, sizeof path - 1), 0);
+    sweep(true);
+    cr_expect_str_eq(content(path), "new", "the bytes are gone from %s", path);
+}
+
+Test(stage, whose_target_was_unlinked_is_discarded)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    unlink("app");
+    cr_expect_eq(commit(fd), STAGE_DISCARDED);
+    cr_expect_eq(each_name(NULL), 0);
+    cr_expect_eq(stage_known_count, 0);
+    cr_expect_eq(report.bytes, 3);
+}
+
+Test(stage, whose_target_was_replaced_wins)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    put("other", "other", 0600);
+    ino_t other = stat_of("other").st_ino;
+    cr_assert_eq(rename("other", "app"), 0);
+    cr_expect_eq(commit(fd), STAGE_OVERTAKEN);
+    cr_expect_eq(report.target_inode, other);
+    cr_expect_str_eq(content("app"), "new");
+}
+
+Test(stage, takes_over_a_chmod_of_its_target)
+{
+    static const struct { mode_t by_path, by_descriptor, expected; } rows[] = {
+        { 0, 0, 0751 }, { 0700, 0, 0700 }, { 0, 0711, 0711 }, { 04755, 0, 04755 },
+        { 0700, 0711, 0711 }, /* in doubt, what the writer itself said */
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        put("app", OLD, 0751);
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        say(fd, "new");
+        if (rows[i].by_path)
+            cr_assert_eq(chmod("app", rows[i].by_path), 0);
+        if (rows[i].by_descriptor)
+            cr_assert_eq(fchmod(fd, rows[i].by_descriptor), 0);
+        cr_expect_eq(commit(fd), STAGE_REPLACED);
+        cr_expect_eq(stat_of("app").st_mode & 07777, rows[i].expected, "row %zu: %o", i, stat_of("app").st_mode);
+    }
+}
+
+Test(stage, that_is_another_file_now_is_not_committed)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    put("other", "other", 0600);
+    char name[NAME_MAX + 1];
+    strcpy(name, stage_in_directory());
+    cr_assert_eq(let_go(fd), STAGE_READY);
+    cr_assert_eq(rename("other", name), 0);
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_GONE);
+    cr_expect_str_eq(content("app"), OLD);
+    cr_expect_str_eq(content(name), "other");
+    cr_expect_eq(stage_known_count, 0);
+}
+
+Test(stage, that_somebody_has_renamed_or_removed_is_no_stage_any_more)
+{
+    for (int removed = 0; removed < 2; removed++) {
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        if (removed)
+            unlink(stage_in_directory());
+        else
+            cr_assert_eq(rename(stage_in_directory(), "mine"), 0);
+        cr_expect_eq(let_go(fd), STAGE_NONE);
+        stage_release_finish(&release);
+        cr_expect_eq(stage_known_count, 0);
+        cr_expect_str_eq(content("app"), OLD);
+    }
+}
+
+static size_t traced(long number, size_t from)
+{
+    while (from < trace.length && trace.numbers[from] != number)
+        from++;
+    return from;
+}
+
+Test(stage, is_synced_as_the_policy_says)
+{
+    static const struct { enum stage_sync sync; unsigned fdatasyncs, fsyncs; } rows[] = {
+        { STAGE_SYNC_NONE, 0, 0 }, { STAGE_SYNC_DATA, 1, 0 }, { STAGE_SYNC_FULL, 0, 2 },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        cr_assert_eq(let_go(fd), STAGE_READY);
+        trace.length = 0;
+        cr_expect_eq(stage_commit(&release, rows[i].sync, &report), STAGE_REPLACED);
+        unsigned fsyncs = 0, fdatasyncs = 0;
+        for (size_t t = 0; t < trace.length; t++) {
+            fsyncs += trace.numbers[t] == SYS_fsync;
+            fdatasyncs += trace.numbers[t] == SYS_fdatasync;
+        }
+        cr_expect_eq(fdatasyncs, rows[i].fdatasyncs, "row %zu", i);
+        cr_expect_eq(fsyncs, rows[i].fsyncs, "row %zu", i);
+    }
+    /* the file before it gets the name, the directory after */
+    size_t renamed = traced(SYS_renameat2, 0), synced = traced(SYS_fsync, 0);
+    cr_expect_lt(synced, renamed);
+    cr_expect_lt(renamed, traced(SYS_fsync, synced + 1));
+}
+
+Test(stage, that_can_not_be_synced_is_not_committed)
+{
+    static const struct { int error; enum stage_outcome outcome; } rows[] = {
+        { EIO, STAGE_FAILED }, { ENOSPC, STAGE_FAILED }, { EINVAL, STAGE_REPLACED }, { EROFS, STAGE_REPLACED },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        put("app", OLD, 0755);
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        say(fd, "new");
+        cr_assert_eq(let_go(fd), STAGE_READY);
+        fail(SYS_fsync, 1, rows[i].error);
+        cr_expect_eq(stage_commit(&release, STAGE_SYNC_FULL, &report), rows[i].outcome, "row %zu", i);
+        int error = errno;
+        fail_no_more();
+        if (rows[i].outcome == STAGE_FAILED)
+            cr_expect_eq(error, rows[i].error);
+        cr_expect_str_eq(content("app"), rows[i].outcome == STAGE_FAILED ? OLD : "new");
+        cr_expect_str_eq(content(rows[i].outcome == STAGE_FAILED ? report.path : "app"), "new");
+        unlink(report.path);
+        forget_all();
+    }
+}
+
+/* ---- the table of known stages ---------------------------------------------------------------------------------------------- */
+
+static void fill_table(int *fds)
+{
+    for (int i = 0; i < STAGES_KNOWN_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "f%d", i);
+        put(name, OLD, 0755);
+        fds[i] = created(name, O_WRONLY | O_TRUNC, 0);
+        cr_assert(stage_is(fds[i]));
+    }
+}
+
+Test(stage, that_finds_no_slot_is_published_at_once)
+{
+    int fds[STAGES_KNOWN_MAX];
+    fill_table(fds);
+    cr_expect_eq(stage_known_count, STAGES_KNOWN_MAX);
+    unsigned names = each_name(NULL);
+    struct stat before = stat_of("app");
+    int hole = lowest_hole(), fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_expect_eq(fd, hole);
+    cr_expect_not(stage_is(fd));
+    cr_expect_neq(stat_of("app").st_ino, before.st_ino);
+    cr_expect_eq(stat_of("app").st_mode, before.st_mode);
+    cr_expect_str_eq(content("app"), "");
+    say(fd, "new");
+    cr_expect_str_eq(content("app"), "new");
+    cr_expect_eq(each_name(NULL), names, "litter");
+    close(fd);
+
+    /* A slot that is free again is used again. */
+    cr_expect_eq(commit(fds[17]), STAGE_REPLACED);
+    fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_expect(stage_is(fd));
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_eq(release_at(STAGE_AT_EXIT), STAGES_KNOWN_MAX - 1);
+    cr_expect_eq(stage_known_count, 0);
+}
+
+Test(stage, can_be_ended_once_only)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    struct known_use first = known_next(NULL);
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    int again = created("app", O_WRONLY | O_TRUNC, 0);
+    struct known_use second = known_next(NULL);
+    cr_expect_eq(first.slot, second.slot);
+    known_forget(first); /* somebody who was late */
+    cr_expect_eq(stage_known_count, 1);
+    cr_expect(stage_is(again));
+}
+
+/* ---- adopt ------------------------------------------------------------------------------------------------------------------ */
+
+/* Makes a stage and forgets it, as an exec does. */
+static int inherited(const char *name)
+{
+    int fd = created(name, O_WRONLY | O_TRUNC, 0);
+    say(fd, "before");
+    forget_all();
+    cr_expect_not(stage_is(fd));
+    return fd;
+}
+
+Test(stage, is_adopted_after_an_exec)
+{
+    int fd = inherited("app"), second = dup(fd);
+    unsigned open_before = descriptors();
+    errno = ETXTBSY;
+    stage_adopt();
+    cr_expect_eq(errno, ETXTBSY);
+    cr_expect_eq(descriptors(), open_before);
+    cr_expect_eq(stage_known_count, 1, "%d", stage_known_count);
+    cr_expect(stage_is(fd));
+    stage_adopt();
+    cr_expect_eq(stage_known_count, 1, "adopted twice");
+    say(fd, " after");
+    cr_expect_eq(let_go(second), STAGE_HELD);
+    stage_release_finish(&release);
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_null(report.op);
+    cr_expect_str_eq(content("app"), "before after");
+    cr_expect_eq(free_slots(), STAGES_KNOWN_MAX, "a slot is lost");
+}
+
+Test(stage, is_joined_after_it_was_adopted)
+{
+    inherited("app");
+    stage_adopt();
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    int second = stage_join(&target, O_WRONLY | O_APPEND);
+    cr_assert_geq(second, 0);
+    say(second, " joined");
+    cr_expect_str_eq(content(stage_in_directory()), "before joined");
+}
+
+/* Of a creator that can't be alive: no pid is as large. */
+#define DEAD "2147483647"
+static const char forged[] = ".app.etxtbsy-" DEAD "-0123456789ab";
+
+static void expect_not_adopted(const char *what)
+{
+    stage_adopt();
+    cr_expect_eq(stage_known_count, 0, "adopted %s", what);
+    forget_all();
+}
+
+Test(stage, is_adopted_only_where_everything_agrees)
+{
+    int fd = open("app", O_WRONLY | O_CLOEXEC);
+    expect_not_adopted("a file of another name");
+    close(fd);
+
+    fd = inherited("app");
+    cr_assert_eq(link(stage_in_directory(), "second"), 0);
+    expect_not_adopted("a file with two names");
+    unlink("second");
+    cr_assert_eq(rename(stage_in_directory(), "second"), 0);
+    expect_not_adopted("a file that has another name now");
+    cr_assert_eq(rename("second", forged), 0);
+    stage_adopt();
+    cr_expect_eq(stage_known_count, 1, "whatever its past: now everything agrees");
+    forget_all();
+    unlink(forged);
+    expect_not_adopted("a file that was unlinked");
+    put(forged, "another", 0755);
+    expect_not_adopted("a file under whose name there is another");
+    unlink(forged);
+    close(fd);
+
+    cr_assert_eq(mkdir(forged, 0700), 0);
+    fd = open(forged, O_RDONLY | O_DIRECTORY);
+    expect_not_adopted("a directory");
+    close(fd);
+    rmdir(forged);
+
+    cr_assert_eq(mkfifo(forged, 0600), 0);
+    fd = open(forged, O_RDWR);
+    expect_not_adopted("a FIFO");
+    close(fd);
+    unlink(forged);
+
+    put(".app.etxtbsy-" DEAD "+0123456789ab", "x", 0600);
+    fd = open(".app.etxtbsy-" DEAD "+0123456789ab", O_WRONLY);
+    expect_not_adopted("one whose target nobody knows");
+    close(fd);
+}
+
+Test(stage, is_not_adopted_from_a_stranger)
+{
+    static const struct { uid_t stage, target; bool adopted; } rows[] = {
+        { NOBODY, NOBODY, true }, { NOBODY, 0, true }, { 0, NOBODY, false }, { 1, 1, true }, { 1, NOBODY, false }, { 0, 1, false },
+    };
+    if (geteuid())
+        skip("needs root");
+    cr_assert_eq(chmod(".", 0777), 0);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        put(forged, "forged", 0666);
+        cr_assert_eq(chown(forged, rows[i].stage, 0) | chown("app", rows[i].target, 0), 0);
+        int fd = open(forged, O_WRONLY);
+        cr_assert_eq(seteuid(NOBODY), 0);
+        stage_adopt();
+        cr_expect_eq(stage_known_count, rows[i].adopted, "row %zu", i);
+        cr_assert_eq(seteuid(0), 0);
+        forget_all();
+        close(fd);
+    }
+}
+
+Test(stage, beyond_the_table_is_not_adopted)
+{
+    int fds[STAGES_KNOWN_MAX];
+    fill_table(fds);
+    put(forged, "x", 0755);
+    int fd = open(forged, O_WRONLY | O_CLOEXEC);
+    stage_adopt();
+    cr_expect_not(stage_is(fd));
+    cr_expect_eq(stage_known_count, STAGES_KNOWN_MAX);
+}
+
+/* ---- sweep ------------------------------------------------------------------------------------------------------------------ */
+
+/* Makes a stage in a process that is killed, with or without a copy of the descriptor that lives on. */
+static int killed_creator(const char *name, bool leaves_holder)
+{
+    int sockets[2], status, fd = -1;
+    char control[CMSG_SPACE(sizeof fd)] __attribute__((aligned(8))) = { 0 }, byte = 'x';
+    struct iovec data = { &byte, 1 };
+    struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    pid_t child = fork();
+    if (!child) {
+        fd = created(name, O_WRONLY | O_TRUNC, 0);
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        *header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+        memcpy(CMSG_DATA(header), &fd, sizeof fd);
+        sendmsg(sockets[1], &message, 0);
+        raise(SIGKILL);
+    }
+    waitpid(child, &status, 0);
+    cr_assert_eq(recvmsg(sockets[0], &message, MSG_CMSG_CLOEXEC), 1);
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+    if (!leaves_holder)
+        close(fd);
+    close(sockets[0]);
+    close(sockets[1]);
+    return fd;
+}
+
+Test(stage, that_nobody_holds_is_swept)
+{
+    int fd = killed_creator("app", true);
+    char name[NAME_MAX + 1];
+    strcpy(name, stage_in_directory());
+    unsigned open_before = descriptors();
+    errno = ETXTBSY;
+    sweep(true);
+    int error = errno;
+    cr_expect_eq(error, ETXTBSY);
+    cr_expect_eq(access(name, F_OK), 0, "swept while it was held");
+    cr_expect_eq(descriptors(), open_before);
+    close(fd);
+    sweep(true);
+    cr_expect_eq(access(name, F_OK), -1, "kept though nobody holds it");
+    cr_expect_str_eq(content("app"), OLD);
+}
+
+/* It may have to commit a stage that it doesn't hold. */
+Test(stage, of_a_creator_that_lives_is_not_swept)
+{
+    close(created("app", O_WRONLY | O_TRUNC, 0)); /* behind the shim's back */
+    sweep(true);
+    cr_expect_str_neq(stage_in_directory(), "");
+    cr_expect_eq(release_at(STAGE_AT_EXIT), 1);
+    cr_expect_str_eq(content("app"), "");
+}
+
+Test(stage, is_swept_by_the_next_one_in_the_directory)
+{
+    put("other", OLD, 0755);
+    killed_creator("app", false);
+    cr_expect_eq(each_name(NULL), 3);
+    int fd = created("other", O_WRONLY | O_TRUNC, 0);
+    cr_expect_eq(each_name(NULL), 3);
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_eq(each_name(NULL), 2);
+}
+
+Test(stage, that_is_young_is_not_swept_where_it_may_still_be_born)
+{
+    put(forged, "x", 0755);
+    sweep(false);
+    cr_expect_eq(access(forged, F_OK), 0);
+    years_later = 1;
+    sweep(false);
+    cr_expect_eq(access(forged, F_OK), -1);
+}
+
+Test(stage, sweeps_nothing_else)
+{
+    static const char *const others[] = {
+        ".app.etxtbsy-" DEAD "-0123456789a", "app.etxtbsy-" DEAD "-0123456789ab", ".app.swp", ".etxtbsy-" DEAD "-0123456789ab",
+        ".app.etxtbsy-kept-" DEAD "-0123456789ab",
+    };
+    for (size_t i = 0; i < COUNT(others); i++)
+        put(others[i], "x", 0600);
+    put(".a.etxtbsy-" DEAD "-0123456789ab", "x", 0600);
+    cr_assert_eq(link(".a.etxtbsy-" DEAD "-0123456789ab", "second"), 0);
+    cr_assert_eq(mkdir(".b.etxtbsy-" DEAD "-0123456789ab", 0700), 0);
+    cr_assert_eq(mkfifo(".c.etxtbsy-" DEAD "-0123456789ab", 0600), 0);
+    cr_assert_eq(symlink("app", ".d.etxtbsy-" DEAD "-0123456789ab"), 0);
+    unsigned before = each_name(NULL);
+    sweep(true);
+    cr_expect_eq(each_name(NULL), before);
+    put(forged, "x", 0600);
+    sweep(true);
+    cr_expect_eq(each_name(NULL), before);
+    cr_expect_eq(access(forged, F_OK), -1);
+}
+
+/* Between the close and the question nobody but us holds it, and we aren't its creator. */
+Test(stage, is_not_swept_between_the_close_and_the_question)
+{
+    int fd = killed_creator("app", true);
+    stage_adopt();
+    say(fd, "new");
+    cr_assert(stage_release_begin(&release, fd));
+    close(fd);
+    sweep(true);
+    cr_assert_eq(stage_release_end(&release, &report), STAGE_READY);
+    sweep(true);
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "new");
+}
+
+Test(stage, of_two_that_let_go_at_once_is_committed_by_the_second)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), second = dup(fd);
+    struct stage_release other;
+    static struct stage_report other_report;
+    say(fd, "new");
+    cr_assert(stage_release_begin(&release, fd));
+    cr_assert(stage_release_begin(&other, second));
+    close(fd);
+    close(second);
+    cr_expect_neq(stage_release_end(&release, &report), STAGE_READY, "the other one has joined the holders");
+    stage_release_finish(&release);
+    cr_expect_eq(stage_release_end(&other, &other_report), STAGE_READY);
+    cr_expect_eq(stage_commit(&other, STAGE_SYNC_NONE, &other_report), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "new");
+}
+
+/* ---- each call fails in turn ------------------------------------------------------------------------------------------------ */
+
+static const int walk_errors[] = { EMFILE, ENOSPC, EIO, ENOENT, EACCES, EOPNOTSUPP };
+
+/*
+ * Creates with the nth call failing, for each n. Either it is refused, says why, and nothing has changed; or all that is
+ * written arrives, whatever a sweeper does meanwhile.
+ */
+static void walk_create(const char *what, int flags, int64_t keep, const char *expected)
+{
+    unsigned names = each_name(NULL), n = 0, known = (unsigned)stage_known_count;
+    for (size_t e = 0; e < COUNT(walk_errors); e++)
+        for (n = 1;; n++) {
+            put("app", OLD, 0751);
+            struct stat before = stat_of("app");
+            unsigned open_before = descriptors();
+            cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+            fail(0, n, walk_errors[e]);
+            int fd = create_resolved(flags, keep);
+            fail_no_more();
+
+            char at[128];
+            snprintf(at, sizeof at, "%s: call %u (number %ld) fails with %s", what, n, fault.hit, strerrorname_np(walk_errors[e]));
+            if (fd < 0) {
+                cr_expect(reason, "%s: no reason", at);
+                cr_expect_str_eq(content("app"), OLD, "%s: refused, and the target is \"%s\" now", at, content("app"));
+                cr_expect_eq(stat_of("app").st_ino, before.st_ino, "%s: refused, and the target is another file", at);
+            } else {
+                cr_expect_null(reason, "%s", at);
+                say(fd, "NEW");
+                sweep(!no_tmpfile);
+                if (let_go(fd) == STAGE_READY)
+                    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED, "%s", at);
+                else
+                    stage_release_finish(&release);
+                cr_expect_str_eq(content("app"), expected, "%s: what was written isn't there: \"%s\"", at, content("app"));
+                cr_expect_eq(stat_of("app").st_mode, before.st_mode, "%s: mode %o", at, stat_of("app").st_mode);
+            }
+            if (each_name(NULL) != names) {
+                cr_expect(false, "%s: %s is left", at, stage_in_directory());
+                unlink(found_stage);
+            }
+            cr_expect_eq(descriptors(), open_before, "%s: descriptors are left", at);
+            cr_expect_eq(stage_known_count, known, "%s: still known", at);
+            if (!fault.hit)
+                break;
+        }
+    cr_assert_gt(n, 8, "%s: only %u calls were seen", what, n);
+}
+
+Test(stage_fault, while_it_is_made)
+{
+    walk_create("nameless", O_WRONLY | O_TRUNC, 0, "NEW");
+    cr_expect_eq(free_slots(), STAGES_KNOWN_MAX, "slots are lost");
+}
+
+Test(stage_fault, while_it_is_made_with_the_old_content)
+{
+    walk_create("copied", O_RDWR, STAGE_KEEP_ALL, "NEW content");
+}
+
+Test(stage_fault, while_it_is_made_under_a_name)
+{
+    no_tmpfile = true;
+    walk_create("named", O_WRONLY | O_TRUNC, 0, "NEW");
+    cr_expect_eq(free_slots(), STAGES_KNOWN_MAX, "slots are lost");
+}
+
+Test(stage_fault, while_it_is_made_without_flock)
+{
+    no_flock = true;
+    walk_create("without flock", O_WRONLY | O_TRUNC, 0, "NEW");
+}
+
+Test(stage_fault, while_it_is_made_and_the_table_is_full)
+{
+    int fds[STAGES_KNOWN_MAX];
+    fill_table(fds);
+    walk_create("full table", O_WRONLY | O_TRUNC, 0, "NEW");
+}
+
+/*
+ * Lets go with the nth call failing, for each n. What was written takes the target's name, at the latest at exit, or the
+ * program is told and the file that has it is left.
+ */
+Test(stage_fault, while_it_is_let_go)
+{
+    unsigned n = 0;
+    for (size_t e = 0; e < COUNT(walk_errors); e++)
+        for (n = 1;; n++) {
+            put("app", OLD, 0755);
+            unsigned open_before = descriptors();
+            int fd = created("app", O_WRONLY | O_TRUNC, 0);
+            say(fd, "NEW");
+            fail(0, n, walk_errors[e]);
+            enum stage_end end = let_go(fd);
+            enum stage_outcome outcome = STAGE_REPLACED;
+            if (end == STAGE_READY)
+                outcome = stage_commit(&release, STAGE_SYNC_FULL, &report);
+            else
+                stage_release_finish(&release);
+            int error = errno;
+            fail_no_more();
+
+            char at[128];
+            snprintf(at, sizeof at, "call %u (number %ld) fails with %s", n, fault.hit, strerrorname_np(walk_errors[e]));
+            cr_expect_eq(descriptors(), open_before, "%s: descriptors are left", at);
+            if (walk_errors[e] == ENOENT && (fault.hit == SYS_statx || fault.hit == SYS_fsync || fault.hit == SYS_renameat2)) {
+                ; /* the kernel says that the file is gone: that is believed */
+            } else if (end == STAGE_READY && outcome == STAGE_FAILED) {
+                cr_expect_eq(error, walk_errors[e], "%s: errno %d", at, error);
+                cr_expect_str_eq(content("app"), OLD, "%s", at);
+                cr_expect_str_eq(content(report.path), "NEW", "%s: the program is told, and the bytes are gone", at);
+            } else if (strcmp(content("app"), "NEW")) {
+                cr_expect_str_eq(content("app"), OLD, "%s: half a file", at);
+                cr_expect_eq(stage_known_count, 1, "%s: nobody is told, and nobody will ask again", at);
+                release_at(STAGE_AT_EXIT);
+                cr_expect_str_eq(content("app"), "NEW", "%s: the bytes don't arrive at exit either", at);
+            }
+            forget_all();
+            each_name(remove_name);
+            if (!fault.hit)
+                break;
+        }
+    cr_assert_gt(n, 8, "only %u calls were seen", n);
+}
+
+/* A daemon that opens its files, then locks itself in: no name leads to the stage any more, but the program can be told. */
+Test(stage_fault, in_a_root_without_proc_is_said)
+{
+    int status;
+    if (geteuid())
+        skip("needs root");
+    pid_t child = fork();
+    if (!child) {
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        say(fd, "NEW");
+        if (chroot(".") < 0)
+            _exit(2);
+        _exit(let_go(fd) == STAGE_READY || stage_known_count ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    cr_expect_eq(status, 0, "the stage was forgotten without a word: %#x", status);
+}
+
+Test(stage_fault, while_others_are_adopted)
+{
+    for (unsigned n = 1;; n++) {
+        int fd = inherited("app");
+        unsigned open_before = descriptors();
+        fail(0, n, EIO);
+        errno = ETXTBSY;
+        stage_adopt();
+        cr_expect_eq(errno, ETXTBSY, "call %u", n);
+        fail_no_more();
+        cr_expect_eq(descriptors(), open_before, "call %u (number %ld)", n, fault.hit);
+        forget_all();
+        close(fd);
+        if (!fault.hit)
+            break;
+    }
+    cr_expect_eq(free_slots(), STAGES_KNOWN_MAX, "slots are lost");
+}
+
+Test(stage_fault, while_others_are_swept)
+{
+    for (unsigned n = 1;; n++) {
+        put(forged, "x", 0600);
+        unsigned open_before = descriptors();
+        fail(0, n, EIO);
+        errno = ETXTBSY;
+        sweep(true);
+        int error = errno;
+        fail_no_more();
+        cr_expect_eq(error, ETXTBSY, "call %u (number %ld): errno %d", n, fault.hit, error);
+        cr_expect_eq(descriptors(), open_before, "call %u (number %ld)", n, fault.hit);
+        cr_expect_str_eq(content("app"), OLD);
+        if (!fault.hit)
+            break;
+    }
+}

@@ -1,0 +1,306 @@
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../shim/sys/call.h"
+#include "../shim/sys/clock.h"
+#include "../shim/wait/wait.h"
+
+#define US UINT64_C(1000)
+
+/* ---- a clock that only sleeping moves --------------------------------------------------------------------------------------- */
+
+static uint64_t fake_now, slept, sleeps, sleep_at_most, stolen;
+static long failing_call; /* fails with ENOMEM */
+
+static long fake_call(long number, ...)
+{
+    long a[6];
+    va_list arguments;
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(arguments, long);
+    va_end(arguments);
+    if (number == SYS_clock_gettime && a[0] == CLOCK_MONOTONIC) {
+        struct timespec *now = (struct timespec *)a[1];
+        *now = (struct timespec){ (time_t)(fake_now / CLOCK_SECOND), (long)(fake_now % CLOCK_SECOND) };
+        return 0;
+    }
+    if (failing_call && number == failing_call) {
+        errno = ENOMEM;
+        return -1;
+    }
+    return syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* A signal handler ends a sleep early (`sleep_at_most`); a loaded machine ends it late (`stolen`). */
+static void fake_sleep(uint64_t ns)
+{
+    cr_assert_gt(ns, 0, "a sleep of nothing");
+    errno = EINTR;
+    sleeps++;
+    if (sleep_at_most && ns > sleep_at_most)
+        ns = sleep_at_most;
+    slept += ns;
+    fake_now += ns + stolen;
+}
+
+static void set_clock(void)
+{
+    fake_now = 1000 * CLOCK_SECOND + 123456789;
+    sys_call = fake_call;
+    clock_sleep = fake_sleep;
+}
+
+TestSuite(wait, .init = set_clock);
+
+/* ---- the ladder ------------------------------------------------------------------------------------------------------------- */
+
+Test(wait, ladder_doubles_up_to_its_cap)
+{
+    static const struct { uint64_t first, cap, failures, expected; } rows[] = {
+        { 100 * US, 8000 * US, 1, 100 * US },
+        { 100 * US, 8000 * US, 2, 200 * US },
+        { 100 * US, 8000 * US, 3, 400 * US },
+        { 100 * US, 8000 * US, 7, 6400 * US },
+        { 100 * US, 8000 * US, 8, 8000 * US },
+        { 100 * US, 8000 * US, 1000000, 8000 * US },
+        { 5000 * US, 1000 * US, 1, 1000 * US }, /* a first above the cap is cut, too */
+        { 1000 * US, 1000 * US, 9, 1000 * US },
+        { 365 * 86400 * CLOCK_SECOND, 365 * 86400 * CLOCK_SECOND, 70, 365 * 86400 * CLOCK_SECOND },
+        { 1 * US, 365 * 86400 * CLOCK_SECOND, UINT64_C(1) << 40, 365 * 86400 * CLOCK_SECOND },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct wait_bounds bounds = { .first_ns = rows[i].first, .cap_ns = rows[i].cap };
+        uint64_t pause = wait_ladder(&bounds, rows[i].failures, 0);
+        cr_expect_eq(pause, rows[i].expected, "row %zu: %lu", i, (unsigned long)pause);
+    }
+}
+
+Test(wait, jitter_takes_off_at_most_a_third_and_reaches_it)
+{
+    const struct wait_bounds bounds = { .first_ns = 100 * US, .cap_ns = 8000 * US };
+    for (uint64_t failures = 1; failures < 12; failures++) {
+        uint64_t full = wait_ladder(&bounds, failures, 0), least = full, most = 0;
+        for (uint64_t noise = 0; noise < 100000; noise++) {
+            uint64_t pause = wait_ladder(&bounds, failures, noise * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+            least = pause < least ? pause : least;
+            most = pause > most ? pause : most;
+        }
+        cr_expect_leq(most, full);
+        cr_expect_geq(least, full - full / 3);
+        cr_expect_lt(least, full - full / 3 + full / 100, "the jitter is narrower than a third");
+        cr_expect_gt(most, full - full / 100);
+    }
+}
+
+Test(wait, ladder_is_never_zero)
+{
+    static const struct wait_bounds bounds[] = { { 0, 0 }, { 0, 8000 * US }, { 1, 0 }, { 1, 1 }, { 2, 2 } };
+    for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
+        for (uint64_t failures = 0; failures < 70; failures++)
+            for (uint64_t noise = 0; noise < 1000; noise += 7)
+                cr_assert_gt(wait_ladder(&bounds[i], failures, noise), 0, "bounds %zu, failure %lu", i, (unsigned long)failures);
+}
+
+/* Otherwise a wait of ten seconds is a hundred thousand attempts. */
+Test(wait, ladder_climbs_from_zero_too)
+{
+    const struct wait_bounds bounds = { .first_ns = 0, .cap_ns = 8000 * US };
+    cr_expect_eq(wait_ladder(&bounds, 30, 0), 8000 * US);
+}
+
+/* ---- bounds ----------------------------------------------------------------------------------------------------------------- */
+
+/* The attempts that all fail, the first one included. */
+static uint64_t attempts_of(const struct wait_bounds *bounds, struct wait *wait)
+{
+    uint64_t attempts = 1;
+    wait_begin(wait, bounds);
+    while (wait_pause(wait)) {
+        attempts++;
+        cr_assert_lt(attempts, 1000000, "no end");
+    }
+    cr_expect_eq(wait->attempts, attempts, "the attempts are counted wrong");
+    cr_expect_not(wait_pause(wait), "an end that isn't");
+    return attempts;
+}
+
+Test(wait, is_bounded_by_attempts)
+{
+    for (uint64_t most = 1; most < 20; most++) {
+        const struct wait_bounds bounds = { 100 * US, 8000 * US, 10 * CLOCK_SECOND, most };
+        struct wait wait;
+        sleeps = 0;
+        cr_expect_eq(attempts_of(&bounds, &wait), most);
+        cr_expect_eq(sleeps, most - 1, "slept without an attempt to follow");
+    }
+}
+
+Test(wait, makes_its_last_attempt_right_at_the_deadline)
+{
+    static const uint64_t limits[] = { 1, 50 * US, 100 * US, 101 * US, 1000 * US, CLOCK_SECOND, 10 * CLOCK_SECOND };
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        const struct wait_bounds bounds = { 100 * US, 8000 * US, limits[i], 0 };
+        struct wait wait;
+        slept = 0;
+        attempts_of(&bounds, &wait);
+        cr_expect_eq(slept, limits[i], "limit %lu: slept %lu", (unsigned long)limits[i], (unsigned long)slept);
+        cr_expect_eq(wait_elapsed_ns(&wait), limits[i]);
+    }
+}
+
+Test(wait, does_not_wait_at_all_where_that_is_the_bound)
+{
+    const struct wait_bounds bounds = { 100 * US, 8000 * US, 0, 0 };
+    struct wait wait;
+    cr_expect_eq(attempts_of(&bounds, &wait), 1);
+    cr_expect_eq(sleeps, 0);
+}
+
+Test(wait, goes_on_to_its_deadline_after_signals)
+{
+    const struct wait_bounds bounds = { 100 * US, 8000 * US, 100 * CLOCK_MS, 0 };
+    struct wait wait;
+    sleep_at_most = 10 * US;
+    cr_expect_geq(attempts_of(&bounds, &wait), 10000 - 1);
+    cr_expect_eq(slept, 100 * CLOCK_MS);
+}
+
+Test(wait, makes_one_attempt_after_a_sleep_that_ended_late)
+{
+    const struct wait_bounds bounds = { 100 * US, 8000 * US, CLOCK_MS, 0 };
+    struct wait wait;
+    stolen = 5 * CLOCK_SECOND;
+    cr_expect_eq(attempts_of(&bounds, &wait), 2);
+    cr_expect_eq(sleeps, 1);
+}
+
+Test(wait, stays_on_its_ladder)
+{
+    const struct wait_bounds bounds = { 100 * US, 8000 * US, 10 * CLOCK_SECOND, 0 };
+    struct wait wait;
+    wait_begin(&wait, &bounds);
+    for (uint64_t failures = 1; failures < 100; failures++) {
+        uint64_t full = wait_ladder(&bounds, failures, 0);
+        slept = 0;
+        cr_assert(wait_pause(&wait));
+        cr_expect_leq(slept, full, "pause %lu", (unsigned long)failures);
+        cr_expect_geq(slept, full - full / 3, "pause %lu", (unsigned long)failures);
+    }
+}
+
+Test(wait, of_two_that_start_apart_keeps_out_of_step)
+{
+    const struct wait_bounds bounds = { 100 * US, 8000 * US, 10 * CLOCK_SECOND, 0 };
+    uint64_t equal = 0;
+    for (uint64_t i = 0; i < 100; i++) {
+        struct wait wait;
+        uint64_t pauses[2];
+        for (int one = 0; one < 2; one++) {
+            fake_now = (i + 1) * CLOCK_SECOND + (uint64_t)one;
+            wait_begin(&wait, &bounds);
+            for (int k = 0; k < 8; k++) {
+                slept = 0;
+                wait_pause(&wait);
+            }
+            pauses[one] = slept;
+        }
+        equal += pauses[0] == pauses[1];
+    }
+    cr_expect_lt(equal, 5, "%lu of 100 pairs of waiters move in step", (unsigned long)equal);
+}
+
+Test(wait, keeps_errno)
+{
+    const struct wait_bounds bounds = { 100 * US, 8000 * US, CLOCK_SECOND, 0 };
+    struct wait wait;
+    errno = ETXTBSY;
+    wait_begin(&wait, &bounds);
+    cr_expect_eq(errno, ETXTBSY);
+    errno = ETXTBSY;
+    wait_pause(&wait);
+    int after_pause = errno;
+    cr_expect_eq(after_pause, ETXTBSY);
+    errno = ETXTBSY;
+    wait_elapsed_ns(&wait);
+    cr_expect_eq(errno, ETXTBSY);
+}
+
+/* ---- self-held -------------------------------------------------------------------------------------------------------------- */
+
+static struct statx file_of(int fd)
+{
+    struct statx file;
+    cr_assert_eq(sys_fstat(fd, &file), 0);
+    return file;
+}
+
+Test(wait, finds_the_descriptor_that_holds_the_file_for_writing)
+{
+    static const struct { int flags; bool holds; } rows[] = {
+        { O_WRONLY, true }, { O_RDWR, true }, { O_WRONLY | O_APPEND | O_CLOEXEC, true }, { O_RDONLY, false }, { O_PATH, false },
+    };
+    char ours[] = "/tmp/etxtbsy-unit-XXXXXX", other[] = "/tmp/etxtbsy-unit-XXXXXX";
+    int fd = mkostemp(ours, O_CLOEXEC), other_fd = mkostemp(other, O_CLOEXEC);
+    struct statx file = file_of(fd);
+    close(fd);
+
+    cr_expect_eq(wait_self_held(sys_device(&file), file.stx_ino), -1, "nobody holds it");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        fd = open(ours, rows[i].flags);
+        cr_assert_geq(fd, 0);
+        errno = ETXTBSY;
+        int found = wait_self_held(sys_device(&file), file.stx_ino), error = errno;
+        cr_expect_eq(found, rows[i].holds ? fd : -1, "flags %#x: found %d, opened %d", rows[i].flags, found, fd);
+        cr_expect_eq(error, ETXTBSY);
+        close(fd);
+    }
+    cr_expect_eq(wait_self_held(sys_device(&file) + 1, file.stx_ino), -1, "the same inode of another device is another file");
+    close(other_fd);
+    unlink(ours);
+    unlink(other);
+}
+
+Test(wait, looks_behind_a_reader_for_the_writer)
+{
+    char path[] = "/tmp/etxtbsy-unit-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    int reader = open(path, O_RDONLY), writer = open(path, O_WRONLY);
+    struct statx file = file_of(fd);
+    close(fd); /* leaves the lowest number to nobody, so that the reader comes first */
+    cr_expect_eq(wait_self_held(sys_device(&file), file.stx_ino), writer);
+    close(reader);
+    close(writer);
+    unlink(path);
+}
+
+Test(wait, finds_it_among_more_descriptors_than_one_read_of_the_directory_gives)
+{
+    char path[] = "/tmp/etxtbsy-unit-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC), null = open("/dev/null", O_RDWR);
+    struct statx file = file_of(fd);
+    for (int i = 0; i < 500; i++)
+        cr_assert_geq(dup(null), 0);
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, 100);
+    close(fd);
+    cr_expect_eq(wait_self_held(sys_device(&file), file.stx_ino), high);
+    unlink(path);
+}
+
+Test(wait, self_held_keeps_errno_where_nothing_can_be_found_out)
+{
+    static const long calls[] = { SYS_mmap, SYS_openat, SYS_getdents64, SYS_statx };
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        failing_call = calls[i];
+        errno = ETXTBSY;
+        int found = wait_self_held(0, 1), error = errno;
+        failing_call = 0;
+        cr_expect_eq(found, -1);
+        cr_expect_eq(error, ETXTBSY, "system call %ld failed and errno is %d", calls[i], error);
+    }
+}
