@@ -101,6 +101,8 @@ static enum kind kind_of(const char *entry)
 static bool is_op_of(const char *op, const char *build, const char *entry)
 {
     static const char *const others[][2] = {
+        { "fstat", "open" }, { "fstat64", "open" }, { "fstatat", "open" }, { "fstatat64", "open" }, { "__fxstat", "open" },
+        { "__fxstat64", "open" }, { "__fxstatat", "open" }, { "__fxstatat64", "open" }, { "statx", "open" },
         { "daemon", "open" }, { "setuid", "open" }, { "seteuid", "open" }, { "setreuid", "open" }, { "setresuid", "open" },
         { "setfsuid", "open" }, { "setgid", "open" }, { "setegid", "open" }, { "setregid", "open" }, { "setresgid", "open" },
         { "setfsgid", "open" }, { "chroot", "open" }, { "posix_spawn_file_actions_addclosefrom_np", "posix_spawn" },

@@ -3,10 +3,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -109,7 +111,7 @@ void place_reset(struct place *place)
     remove_tree(place->directory);
     cr_assert_eq(mkdir(place->directory, 0755), 0);
     copy_file(TARGET_PROGRAM, place->target, 0755);
-    write_file(place->new, NEW_CONTENT, 0755);
+    copy_file(NEW_PROGRAM, place->new, 0755);
     unlink(place->log);
 }
 
@@ -361,4 +363,28 @@ bool have_programs(const char *names, char missing[100])
         }
     }
     return true;
+}
+
+pid_t hold_until_tried(const char *path, int milliseconds)
+{
+    int ready[2];
+    char byte = 0;
+    cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        be_a_child();
+        int fd = open(path, O_WRONLY | O_CLOEXEC), watch = inotify_init1(IN_CLOEXEC);
+        if (fd < 0 || inotify_add_watch(watch, path, IN_OPEN) < 0 || write(ready[1], &byte, 1) != 1)
+            _exit(1);
+        close(ready[1]);
+        struct pollfd poll_for = { .fd = watch, .events = POLLIN };
+        poll(&poll_for, 1, 20000);
+        usleep((useconds_t)milliseconds * 1000);
+        _exit(0);
+    }
+    close(ready[1]);
+    cr_assert_eq(read(ready[0], &byte, 1), 1, "the holder couldn't open %s", path);
+    close(ready[0]);
+    remember(pid);
+    return pid;
 }

@@ -14,13 +14,13 @@
 /* BUILD_DIR and SOURCE_DIR are absolute paths that the Makefile gives. */
 #define LIBRARY BUILD_DIR "/libetxtbsy.so"
 #define TARGET_PROGRAM BUILD_DIR "/tests/target"
-#define NEW_CONTENT "#!/bin/sh\necho the new content\n"
+#define NEW_PROGRAM BUILD_DIR "/tests/cases"
 
 struct place {
     char root[PATH_MAX / 4];      /* removed at the end */
     char directory[PATH_MAX / 3]; /* in it: what a command may see and change */
     char target[PATH_MAX / 2];    /* in the directory: a copy of TARGET_PROGRAM */
-    char new[PATH_MAX / 2];       /* a file with other content, executable */
+    char new[PATH_MAX / 2];       /* a copy of NEW_PROGRAM */
     char log[PATH_MAX / 2], out[PATH_MAX / 2], err[PATH_MAX / 2];
 };
 
@@ -38,6 +38,12 @@ pid_t run_busy(const char *path);
 
 /* A process that holds `path` open for writing for so long; returns when it does. Negative: until the place is removed. */
 pid_t hold_open(const char *path, int milliseconds);
+
+/*
+ * The same, but the time starts when somebody else opens the file (as a failing exec does): whoever starts it then is sure to
+ * find it busy.
+ */
+pid_t hold_until_tried(const char *path, int milliseconds);
 
 void stop(pid_t);
 

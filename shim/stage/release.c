@@ -22,6 +22,17 @@ bool stage_is(int fd)
     return is;
 }
 
+bool stage_identify(int fd, struct stage_identity *identity)
+{
+    int saved = errno;
+    const struct stage_known *known = known_of(fd).slot;
+    errno = saved;
+    if (!known || !known->target_inode)
+        return false;
+    *identity = (struct stage_identity){ (uint32_t)(known->target_device >> 32), (uint32_t)known->target_device, known->target_inode };
+    return true;
+}
+
 static bool is_known(int fd, const struct stage_known *known)
 {
     struct statx file;

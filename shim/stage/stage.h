@@ -71,6 +71,13 @@ void stage_join_opened(int fd);
 /* Whether the descriptor is a known stage's. */
 bool stage_is(int fd);
 
+/* The file that a stage's descriptor stands for until it is committed. Returns false for other descriptors. Keeps errno. */
+struct stage_identity {
+    uint32_t major, minor;
+    uint64_t inode;
+};
+bool stage_identify(int fd, struct stage_identity *);
+
 /* What became of a stage, in numbers and names for a report. */
 struct stage_report {
     uint64_t device, inode; /* of the stage */

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +37,10 @@ int __openat_2(int, const char *, int);
 int __openat64_2(int, const char *, int);
 int __close(int);
 int __dup2(int, int);
+int __fxstat(int, int, struct stat *);
+int __fxstat64(int, int, struct stat64 *);
+int __fxstatat(int, int, const char *, struct stat *, int);
+int __fxstatat64(int, int, const char *, struct stat64 *, int);
 #ifdef __cplusplus
 }
 #endif
@@ -174,6 +179,30 @@ static int close_by_entry(void)
     if (is("syscall-exit_group"))
         return (int)syscall(SYS_exit_group, 0);
     return -2;
+}
+
+/* The entries that ask what a descriptor is: the same file as the path leads to, while it is open. */
+static int stat_by_entry(void)
+{
+    struct stat path, opened;
+    struct stat64 opened64;
+    struct statx extended;
+    int fd = open(target, writing, 0644);
+    if (fd < 0 || !say(fd) || stat(target, &path) < 0)
+        return fail();
+    int result = is("fstat")           ? fstat(fd, &opened)
+                 : is("fstat64")       ? fstat64(fd, &opened64)
+                 : is("fstatat")       ? fstatat(fd, "", &opened, AT_EMPTY_PATH)
+                 : is("fstatat64")     ? fstatat64(fd, "", &opened64, AT_EMPTY_PATH)
+                 : is("__fxstat")      ? __fxstat(1, fd, &opened)
+                 : is("__fxstat64")    ? __fxstat64(1, fd, &opened64)
+                 : is("__fxstatat")    ? __fxstatat(1, fd, "", &opened, AT_EMPTY_PATH)
+                 : is("__fxstatat64")  ? __fxstatat64(1, fd, "", &opened64, AT_EMPTY_PATH)
+                                       : statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &extended);
+    ino_t inode = is("statx") ? (ino_t)extended.stx_ino : strstr(entry, "64") ? opened64.st_ino : opened.st_ino;
+    if (result < 0 || inode != path.st_ino)
+        return fprintf(stderr, "%s: inode %lu, by path %lu\n", entry, (unsigned long)inode, (unsigned long)path.st_ino), 1;
+    return check(close(fd) == 0);
 }
 
 static int stdio_by_entry(void)
@@ -318,6 +347,8 @@ int main(int argc, char **argv)
         entry = "flock";
     if (strstr(entry, "fopen") || strstr(entry, "freopen") || is("fclose"))
         return stdio_by_entry();
+    if (strstr(entry, "stat"))
+        return stat_by_entry();
     if (is("system") || is("popen"))
         return shell_by_entry();
     if (strstr(entry, "spawn") || is("exclusive"))

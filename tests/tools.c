@@ -1,0 +1,151 @@
+/*
+ * Every row of tools.def: the same program on an idle file with and without the shim, which must not differ, and on a busy
+ * file under the shim, which must end as on the idle one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+
+#include <criterion/parameterized.h>
+
+enum kind { WRITE, CHANGE, START, INTERPRET };
+
+static const struct tool {
+    enum kind kind;
+    const char *name, *needs, *command;
+} tools[] = {
+#define WRITES(name, needs, command) { WRITE, name, needs, command },
+#define CHANGES(name, needs, command) { CHANGE, name, needs, command },
+#define STARTS(name, needs, command) { START, name, needs, command },
+#define INTERPRETS(name, needs, command) { INTERPRET, name, needs, command },
+#include "tools.def"
+};
+
+#define TOOLS (sizeof tools / sizeof *tools)
+
+struct result {
+    int status;
+    char *tree, *out, *err;
+};
+
+static void discard(struct result *result)
+{
+    free(result->tree);
+    free(result->out);
+    free(result->err);
+}
+
+static char script[PATH_MAX];
+
+static struct result use(const struct place *place, const struct tool *tool, enum shim shim)
+{
+    setenv("SCRIPT", script, 1);
+    struct result result = { .status = status_code(run_shell(place, shim, NULL, tool->command)) };
+    /* A writer may outlive the command that started it. */
+    if (shim == WITH_SHIM && !eventually(litter_count(place) == 0))
+        cr_expect_fail("%s: a stage is left behind", tool->name);
+    result.tree = tree_text(place->directory);
+    result.out = read_file(place->out, NULL);
+    result.err = read_file(place->err, NULL);
+    return result;
+}
+
+/* A fresh place, whose target is `content`, or the program that the tool is to start. */
+static void prepare(struct place *place, const struct tool *tool)
+{
+    char line[PATH_MAX];
+    place_reset(place);
+    if (tool->kind == INTERPRET) {
+        snprintf(line, sizeof line, "#!%s\n", place->target);
+        write_file(script, line, 0755);
+    }
+}
+
+static void expect_same(const struct tool *tool, const char *how, const struct result *expected, const struct result *actual)
+{
+    cr_expect_eq(actual->status, expected->status, "%s, %s: status %d instead of %d: %s", tool->name, how, actual->status,
+                 expected->status, actual->err);
+    cr_expect_str_eq(actual->tree, expected->tree, "%s, %s: the files are\n%s instead of\n%s", tool->name, how, actual->tree,
+                     expected->tree);
+    cr_expect_str_eq(actual->out, expected->out, "%s, %s: said %s instead of %s", tool->name, how, actual->out, expected->out);
+    cr_expect_str_eq(actual->err, expected->err, "%s, %s: complained %s instead of %s", tool->name, how, actual->err, expected->err);
+}
+
+static bool starts(const struct tool *tool)
+{
+    return tool->kind == START || tool->kind == INTERPRET;
+}
+
+/* Whether the tool gets by without us: it unlinks first, renames, or doesn't open the file that is busy. */
+static bool needs_no_help(struct place *place, const struct tool *tool, const struct result *expected)
+{
+    prepare(place, tool);
+    pid_t other = starts(tool) ? hold_open(place->target, 200) : run_busy(place->target);
+    struct result alone = use(place, tool, WITHOUT_SHIM);
+    bool same = alone.status == expected->status && !strcmp(alone.tree, expected->tree) && !strcmp(alone.out, expected->out);
+    discard(&alone);
+    stop(other);
+    return same;
+}
+
+static void try_tool(struct place *place, const struct tool *tool)
+{
+    prepare(place, tool);
+    struct result expected = use(place, tool, WITHOUT_SHIM);
+    cr_assert_eq(expected.status, 0, "%s: idle: status %d: %s", tool->name, expected.status, expected.err);
+    if (tool->kind == WRITE)
+        cr_assert(same_content(place->target, place->new), "%s: idle: doesn't write $NEW", tool->name);
+
+    prepare(place, tool);
+    struct result idle = use(place, tool, WITH_SHIM);
+    expect_same(tool, "idle with the shim", &expected, &idle);
+    cr_expect_neq(access(place->log, F_OK), 0, "%s: an idle file is logged", tool->name);
+    discard(&idle);
+
+    prepare(place, tool);
+    pid_t other = starts(tool) ? hold_until_tried(place->target, 30) : run_busy(place->target);
+    struct result busy = use(place, tool, WITH_SHIM);
+    expect_same(tool, "busy", &expected, &busy);
+    discard(&busy);
+    /* A line is written just behind the rename, perhaps by a process that outlives the command. */
+    for (int tries = 0; tries < 20 && access(place->log, F_OK) < 0; tries++)
+        usleep(10000);
+    struct json_object *lines = log_lines(place);
+    size_t count = json_object_array_length(lines);
+    json_object_put(lines);
+    stop(other);
+    if (count == 0)
+        cr_expect(needs_no_help(place, tool, &expected), "%s: succeeds on a busy file, and the log doesn't say how", tool->name);
+    discard(&expected);
+}
+
+/* Rows are taken by the dozen: a process for each would cost more than the rows. */
+#define DOZEN 12
+#define DOZENS ((TOOLS + DOZEN - 1) / DOZEN)
+
+ParameterizedTestParameters(tools, end_as_on_an_idle_file)
+{
+    static int numbers[DOZENS];
+    for (size_t i = 0; i < DOZENS; i++)
+        numbers[i] = (int)i;
+    return cr_make_param_array(int, numbers, DOZENS);
+}
+
+ParameterizedTest(int *dozen, tools, end_as_on_an_idle_file, .timeout = 300)
+{
+    struct place place;
+    place_make(&place);
+    snprintf(script, sizeof script, "%s/script", place.root);
+    for (size_t i = (size_t)*dozen; i < TOOLS; i += DOZENS) {
+        char missing[100];
+        if (have_programs(tools[i].needs, missing))
+            try_tool(&place, &tools[i]);
+        else
+            cr_log_warn("skipped: %s (there is no %s here)", tools[i].name, missing);
+    }
+    place_remove(&place);
+}
