@@ -57,7 +57,7 @@ $(BUILD)/obj/cli/%.o: shim/cli/%.c
 # ---- tests ------------------------------------------------------------------------------------------------------------------
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
-TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static cases victim-plain victim-fortify victim-lfs victim-cxx)
+TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static cases starts victim-plain victim-fortify victim-lfs victim-cxx)
 TEST_PATHS = '-DBUILD_DIR="$(abspath $(BUILD))"' '-DSOURCE_DIR="$(abspath .)"'
 
 $(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
@@ -65,12 +65,13 @@ $(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
 
 $(BUILD)/tests/obj/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wno-missing-field-initializers $(TEST_PATHS) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
+	$(CC) $(BASE) -Wno-missing-field-initializers -Wno-format-truncation $(TEST_PATHS) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
 
 # The same small program as four kinds of programs call libc.
 PROGRAM_FLAGS = -D_GNU_SOURCE -Wall -Wextra -g
 $(BUILD)/tests/target: tests/programs/target.c
 $(BUILD)/tests/cases: tests/programs/cases.c
+$(BUILD)/tests/starts: tests/programs/starts.c
 $(BUILD)/tests/target-static: tests/programs/target.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -static -o $@ $<
@@ -82,7 +83,7 @@ $(BUILD)/tests/victim-lfs: tests/programs/victim.c
 $(BUILD)/tests/victim-cxx: tests/programs/victim.c
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(PROGRAM_FLAGS) -o $@ $<
-$(BUILD)/tests/target $(BUILD)/tests/cases $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
+$(BUILD)/tests/target $(BUILD)/tests/cases $(BUILD)/tests/starts $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 

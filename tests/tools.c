@@ -46,6 +46,8 @@ static struct result use(const struct place *place, const struct tool *tool, enu
     setenv("SCRIPT", script, 1);
     struct result result = { .status = status_code(run_shell(place, shim, NULL, tool->command)) };
     /* A writer may outlive the command that started it. */
+    if (tool->kind == WRITE && result.status == 0)
+        (void)eventually(same_content(place->target, place->new));
     if (shim == WITH_SHIM && !eventually(litter_count(place) == 0))
         cr_expect_fail("%s: a stage is left behind", tool->name);
     result.tree = tree_text(place->directory);
