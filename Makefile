@@ -15,6 +15,9 @@ objects = $(patsubst shim/%.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addprefix shi
 
 JSON_C := $(shell pkg-config --exists json-c 2>/dev/null && echo yes)
 
+# `make V=1` shows the commands.
+$(if $(V),,.SILENT:)
+
 all: $(BUILD)/libetxtbsy.so $(if $(JSON_C),$(BUILD)/etxtbsy,no-json-c)
 
 no-json-c:
@@ -87,8 +90,34 @@ $(BUILD)/tests/target $(BUILD)/tests/cases $(BUILD)/tests/starts $(BUILD)/tests/
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 
+# The only command that a newcomer types. It ends with Criterion's summary.
+test:
+	scripts/setup.sh test
+	$(MAKE) --no-print-directory check
+
+check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized
+	$(BUILD)/tests/run
+
+# The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
+# LeakSanitizer could look at.
+UNIT_SUITES = @(glob|text|name|policy|wait|event|send|stage|stage_fault)/*
+check-sanitized:
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" $(BUILD)/sanitized/tests/run
+	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/sanitized/tests/run --filter '$(UNIT_SUITES)'
+
+demo:
+	scripts/setup.sh demo
+	$(MAKE) --no-print-directory all
+	scripts/demo.sh
+
+lint:
+	scripts/setup.sh test
+	shellcheck scripts/*.sh .ci/run
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
+	    --suppress=missingIncludeSystem -D_GNU_SOURCE -D__x86_64__ -D__GLIBC__=2 shim
+
 clean:
 	rm -rf build
 
-.PHONY: all clean no-json-c
+.PHONY: all check check-sanitized clean demo lint no-json-c test
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -337,6 +337,21 @@ Test(writing, reaches_node_when_io_uring_is_refused)
     cr_expect_eq(log_count(&place, "outcome", "replaced"), 1);
 }
 
+/* ---- how the library is named ---- */
+
+Test(writing, works_when_the_library_was_given_by_a_relative_path)
+{
+    run_busy(place.target);
+    char command[PATH_MAX];
+    snprintf(command, sizeof command,
+             "ln -s $BUILD ../build; cd ..; LD_PRELOAD=build/libetxtbsy.so ETXTBSY_LOG=%s sh -c 'cd dir; cp $NEW target'", place.log);
+    cr_expect_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, command)), 0);
+    char *err = read_file(place.err, NULL);
+    cr_expect_str_eq(err, "", "%s", err);
+    cr_expect(same_content(place.target, place.new));
+    cr_expect_eq(log_count(&place, "outcome", "replaced"), 1);
+}
+
 /* ---- durability ---- */
 
 Test(writing, syncs_the_file_before_and_the_directory_after_the_rename)

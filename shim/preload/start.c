@@ -1,22 +1,37 @@
+#include <string.h>
 #include <sys/auxv.h>
 
 #include "../policy/policy.h"
+#include "../remedy/reach.h"
 #include "../remedy/run.h"
 #include "entries.h"
 
+static bool is_relative(const char *list)
+{
+    return list[0] != '/' && list[0] != '\0';
+}
+
 /*
  * The library's constructor. Looks once through the environment and does nothing else in a process that has no variable of
- * ours. A process in secure mode (set-id, file capabilities) takes nothing from its environment.
+ * ours and was given the library by an absolute path. A process in secure mode (set-id, file capabilities) takes nothing from
+ * its environment.
  */
 __attribute__((constructor)) static void enter(int argc, char **argv, char **environment)
 {
     (void)argc;
     (void)argv;
-    bool ours = false;
-    for (char **entry = environment; *entry && !ours; entry++)
-        ours = (*entry)[0] == 'E' && (*entry)[1] == 'T' && (*entry)[2] == 'X' && (*entry)[3] == 'T';
-    if (likely(!ours) || getauxval(AT_SECURE))
+    bool ours = false, relative = false;
+    for (char **entry = environment; *entry; entry++) {
+        const char *at = *entry;
+        if (at[0] == 'E' && at[1] == 'T' && at[2] == 'X' && at[3] == 'T')
+            ours = true;
+        else if (at[0] == 'L' && at[1] == 'D' && at[2] == '_' && at[3] == 'P' && !strncmp(at, "LD_PRELOAD=", 11))
+            relative = is_relative(at + 11);
+    }
+    if (likely(!ours && !relative) || getauxval(AT_SECURE))
         return;
+    if (relative)
+        reach_make_absolute(environment);
     struct run_legacy legacy = run_legacy_take(environment);
     policy_remember_environment(environment);
     run_legacy_accept(&legacy);

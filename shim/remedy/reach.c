@@ -148,3 +148,47 @@ bool reach_extends_to(const struct run *run, const char *candidate)
     errno = saved;
     return loads;
 }
+
+#define PRELOAD "LD_PRELOAD="
+
+/* The item of a list of libraries that is a relative path with this library's name; its length, or 0. */
+static size_t find_relative(const char *list, const char **item)
+{
+    static const char separators[] = " :";
+    for (const char *at = list + strspn(list, separators); *at; at += strspn(at, separators)) {
+        size_t length = strcspn(at, separators);
+        Dl_info self;
+        if (*at != '/' && *at != '$' && memchr(at, '/', length) && dladdr((const void *)find_relative, &self) && self.dli_fname &&
+            strlen(self.dli_fname) == length && !memcmp(self.dli_fname, at, length)) {
+            *item = at;
+            return length;
+        }
+        at += length;
+    }
+    return 0;
+}
+
+void reach_make_absolute(char **environment)
+{
+    static char absolute[PATH_MAX]; /* stays in the environment */
+    int saved = errno;
+    for (; *environment; environment++) {
+        const char *item;
+        size_t length;
+        if (strncmp(*environment, PRELOAD, strlen(PRELOAD)) || !(length = find_relative(*environment + strlen(PRELOAD), &item)))
+            continue;
+        char *directory = scratch_map(PATH_MAX);
+        struct text text = TEXT(absolute);
+        if (directory && sys_call(SYS_getcwd, directory, PATH_MAX) > 0 && directory[0] == '/') {
+            text_bytes(&text, *environment, (size_t)(item - *environment));
+            text_add(&text, directory);
+            text_add(&text, "/");
+            text_add(&text, item);
+            if (!text.full)
+                *environment = absolute;
+        }
+        scratch_unmap(directory, PATH_MAX);
+        break;
+    }
+    errno = saved;
+}

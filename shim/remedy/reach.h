@@ -1,5 +1,5 @@
 /*
- * Whether a program about to be started will load this library, and so can adopt stages. For use within remedy/.
+ * Whether a program about to be started will load this library, and so can adopt stages.
  */
 #ifndef REMEDY_REACH_H
 #define REMEDY_REACH_H
@@ -16,5 +16,11 @@ bool reach_candidate(const struct run *, char *candidate);
 
 /* False for static, set-id and foreign programs, and where the new environment doesn't name this library. */
 bool reach_extends_to(const struct run *, const char *candidate);
+
+/*
+ * For the constructor: makes this library's own entry in LD_PRELOAD absolute, where the user gave it relative to a directory
+ * ("LD_PRELOAD=build/libetxtbsy.so make install"). Programs that are started after a chdir would not find it, and say so.
+ */
+void reach_make_absolute(char **environment);
 
 #endif

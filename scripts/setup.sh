@@ -1,0 +1,67 @@
+#!/bin/sh
+# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo` or `scripts/setup.sh test`.
+# What is there already is left alone; with nothing missing it does nothing. Needs root or sudo only to install.
+set -eu
+
+required="gcc libc6-dev make pkg-config libjson-c-dev"
+useful=""
+case "${1:-}" in
+demo) ;;
+test)
+    required="$required g++ binutils libcriterion-dev"
+    # The programs that the tests drive: a missing one is skipped, and said so.
+    useful="clang valgrind strace shellcheck cppcheck dash zsh mksh fish busybox perl python3 vim rsync curl util-linux"
+    ;;
+*)
+    echo "usage: scripts/setup.sh demo|test" >&2
+    exit 2
+    ;;
+esac
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
+}
+
+missing() {
+    for package in "$@"; do
+        is_installed "$package" || printf '%s ' "$package"
+    done
+}
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+    echo "setup: this isn't Debian; going on with what is here. Needed: $required" >&2
+    exit 0
+fi
+
+# shellcheck disable=SC2086  # lists of words
+needed=$(missing $required)
+# shellcheck disable=SC2086
+wanted=$(missing $useful)
+# A program that came from elsewhere is as good as the package.
+for package in $wanted; do
+    command -v "$package" >/dev/null 2>&1 && wanted=$(printf '%s' "$wanted" | sed "s/\(^\| \)$package /\1/")
+done
+[ -n "$needed$wanted" ] || exit 0
+
+as_root=""
+if [ "$(id -u)" != 0 ]; then
+    as_root=sudo
+    if ! command -v sudo >/dev/null 2>&1; then
+        echo "setup: needs root or sudo to install: $needed$wanted" >&2
+        [ -z "$needed" ]
+        exit
+    fi
+fi
+
+echo "setup: installing $needed$wanted"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq || echo "setup: apt-get update failed; trying with the lists that are here" >&2
+if [ -n "$needed" ]; then
+    # shellcheck disable=SC2086
+    $as_root apt-get install -y -qq --no-install-recommends $needed >/dev/null
+fi
+# One by one: a release that lacks one of them has the others.
+for package in $wanted; do
+    $as_root apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 ||
+        echo "setup: there is no $package to be had; tests that drive it are skipped" >&2
+done
