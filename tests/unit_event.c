@@ -27,14 +27,9 @@ static struct timespec fake_time;
 static bool fake_poll;
 static long failing_call;
 
-static long fake_call(long number, ...)
+static long fake_call(long number, long a0, long b, long c, long d, long e, long f)
 {
-    long a[6];
-    va_list arguments;
-    va_start(arguments, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(arguments, long);
-    va_end(arguments);
+    const long a[6] = { a0, b, c, d, e, f };
     if (fake_time.tv_sec && number == SYS_clock_gettime && a[0] == CLOCK_REALTIME) {
         *(struct timespec *)a[1] = fake_time;
         return 0;
@@ -52,7 +47,7 @@ static long fake_call(long number, ...)
 
 static void replace_calls(void)
 {
-    sys_call = fake_call;
+    sys_entry = fake_call;
 }
 
 TestSuite(event, .init = replace_calls);

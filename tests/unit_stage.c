@@ -63,14 +63,9 @@ static long failed(int error)
     return -1;
 }
 
-static long faulty_call(long number, ...)
+static long faulty_call(long number, long a0, long b, long c, long d, long e, long f)
 {
-    long a[6];
-    va_list arguments;
-    va_start(arguments, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(arguments, long);
-    va_end(arguments);
+    const long a[6] = { a0, b, c, d, e, f };
 
     if (trace.length < COUNT(trace.numbers))
         trace.numbers[trace.length++] = number;
@@ -124,7 +119,7 @@ static void enter(void)
     cr_assert(mkdtemp(directory));
     cr_assert_eq(chdir(directory), 0);
     put("app", OLD, 0751);
-    sys_call = faulty_call;
+    sys_entry = faulty_call;
 }
 
 /* The names in the directory; `callback` may remove them. */

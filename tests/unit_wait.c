@@ -17,14 +17,9 @@
 static uint64_t fake_now, slept, sleeps, sleep_at_most, stolen;
 static long failing_call; /* fails with ENOMEM */
 
-static long fake_call(long number, ...)
+static long fake_call(long number, long a0, long b, long c, long d, long e, long f)
 {
-    long a[6];
-    va_list arguments;
-    va_start(arguments, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(arguments, long);
-    va_end(arguments);
+    const long a[6] = { a0, b, c, d, e, f };
     if (number == SYS_clock_gettime && a[0] == CLOCK_MONOTONIC) {
         struct timespec *now = (struct timespec *)a[1];
         *now = (struct timespec){ (time_t)(fake_now / CLOCK_SECOND), (long)(fake_now % CLOCK_SECOND) };
@@ -52,7 +47,7 @@ static void fake_sleep(uint64_t ns)
 static void set_clock(void)
 {
     fake_now = 1000 * CLOCK_SECOND + 123456789;
-    sys_call = fake_call;
+    sys_entry = fake_call;
     clock_sleep = fake_sleep;
 }
 

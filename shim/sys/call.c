@@ -1,24 +1,12 @@
 #include "call.h"
 
-#include <stdarg.h>
-
 #include "next.h"
 
-static long call_first(long number, ...);
-
-long (*sys_call)(long number, ...) = call_first;
-
 /* The first system call finds libc's syscall() and then leaves the way to it. Threads that meet here store the same value. */
-static long call_first(long number, ...)
+static long call_first(long number, long a, long b, long c, long d, long e, long f)
 {
-    long a[6];
-    va_list arguments;
-    va_start(arguments, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(arguments, long);
-    va_end(arguments);
-
-    long (*libc_syscall)(long, ...) = (long (*)(long, ...))next_symbol("syscall");
-    sys_call = libc_syscall;
-    return libc_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    sys_entry = (sys_function *)next_symbol("syscall");
+    return sys_entry(number, a, b, c, d, e, f);
 }
+
+sys_function *sys_entry = call_first;

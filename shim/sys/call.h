@@ -1,8 +1,8 @@
 /*
  * The system calls that the shim makes, each as one line over one replaceable function.
  *
- * Every call goes through `sys_call`, so that a unit test can make the third rename fail, and so that none of them comes
- * back through the shim's own wrappers: `sys_call` is libc's syscall(), looked up behind this library.
+ * Every call goes through one pointer, so that a unit test can make the third rename fail, and so that none of them comes
+ * back through the shim's own wrappers: it leads to libc's syscall(), looked up behind this library.
  *
  * All of it may be called from anywhere: before constructors, in a signal handler, in a vfork child. Nothing allocates
  * and nothing is a cancellation point. Failure is -1 and errno, as in libc.
@@ -20,7 +20,14 @@
 #include <sys/types.h>
 #include <time.h>
 
-extern long (*sys_call)(long number, ...);
+/* The function that every system call goes through. */
+typedef long sys_function(long number, long a, long b, long c, long d, long e, long f);
+extern sys_function *sys_entry;
+
+/* sys_call(number, …): up to six arguments, numbers or pointers; those that are left out are 0. */
+#define sys_call(...) SYS_PAD(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
+#define SYS_PAD(number, a, b, c, d, e, f, ...) \
+    sys_entry((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
@@ -90,7 +97,7 @@ static inline ssize_t sys_readlink(const char *path, char *buffer, size_t size)
 
 static inline int sys_renameat(int olddirfd, const char *old, int newdirfd, const char *new)
 {
-    return (int)sys_call(SYS_renameat2, olddirfd, old, newdirfd, new, 0L);
+    return (int)sys_call(SYS_renameat2, olddirfd, old, newdirfd, new, 0);
 }
 
 static inline int sys_linkat(int olddirfd, const char *old, int newdirfd, const char *new, int flags)
@@ -100,7 +107,7 @@ static inline int sys_linkat(int olddirfd, const char *old, int newdirfd, const 
 
 static inline int sys_unlinkat(int dirfd, const char *path)
 {
-    return (int)sys_call(SYS_unlinkat, dirfd, path, 0L);
+    return (int)sys_call(SYS_unlinkat, dirfd, path, 0);
 }
 
 static inline ssize_t sys_read(int fd, void *buffer, size_t size)
@@ -115,7 +122,7 @@ static inline ssize_t sys_write(int fd, const void *buffer, size_t size)
 
 static inline ssize_t sys_copy_file_range(int from, int to, size_t size)
 {
-    return sys_call(SYS_copy_file_range, from, 0L, to, 0L, size, 0L);
+    return sys_call(SYS_copy_file_range, from, 0L, to, 0L, size, 0);
 }
 
 static inline int sys_ioctl(int fd, unsigned long request, long argument)
