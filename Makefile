@@ -111,10 +111,10 @@ demo:
 	scripts/demo.sh
 
 lint:
-	scripts/setup.sh test
+	scripts/setup.sh lint
 	shellcheck scripts/*.sh .ci/run
-	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,performance,portability \
-	    --suppress=missingIncludeSystem -D_GNU_SOURCE -D__x86_64__ -D__GLIBC__=2 shim
+	clang-format --dry-run -Werror $$(git ls-files 'shim/*.[ch]' 'tests/*.[ch]')
+	git ls-files 'shim/*.c' | xargs -P 2 -n 8 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -D_GNU_SOURCE $(JSON_C_FLAGS)' sh
 
 clean:
 	rm -rf build

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo` or `scripts/setup.sh test`.
+# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo`, `test` or `lint`.
 # What is there already is left alone; with nothing missing it does nothing. Needs root or sudo only to install.
 set -eu
 
@@ -10,10 +10,11 @@ demo) ;;
 test)
     required="$required g++ binutils libcriterion-dev"
     # The programs that the tests drive: a missing one is skipped, and said so.
-    useful="clang valgrind strace shellcheck cppcheck dash zsh mksh fish busybox perl python3 vim rsync curl util-linux"
+    useful="clang valgrind strace dash zsh mksh fish busybox perl python3 vim rsync curl util-linux"
     ;;
+lint) required="$required clang-format clang-tidy shellcheck" ;;
 *)
-    echo "usage: scripts/setup.sh demo|test" >&2
+    echo "usage: scripts/setup.sh demo|test|lint" >&2
     exit 2
     ;;
 esac

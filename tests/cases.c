@@ -45,6 +45,7 @@ static const struct scene {
     { "errno_stays", "replaced" },
     { "append_stream", "replaced" },
     { "converting_stream", "replaced" },
+    { "closes_all_streams", "replaced" },
     { "reopened_mode", "replaced" },
     { "stream_of_a_stream", "replaced" },
     { "spawn_never", "" },
@@ -77,9 +78,10 @@ static struct result play(const struct place *place, enum shim shim, const char 
 
 static void expect_same(const struct result *expected, const struct result *actual, const char *scene, const char *how)
 {
-    cr_expect_eq(actual->status, expected->status, "%s, %s: status %d instead of %d: %s", scene, how, actual->status, expected->status,
-                 actual->err);
-    cr_expect_str_eq(actual->tree, expected->tree, "%s, %s: the files are\n%s instead of\n%s", scene, how, actual->tree, expected->tree);
+    cr_expect_eq(actual->status, expected->status, "%s, %s: status %d instead of %d: %s", scene, how, actual->status,
+                 expected->status, actual->err);
+    cr_expect_str_eq(actual->tree, expected->tree, "%s, %s: the files are\n%s instead of\n%s", scene, how, actual->tree,
+                     expected->tree);
     cr_expect_str_eq(actual->out, expected->out, "%s, %s: said %s instead of %s", scene, how, actual->out, expected->out);
     cr_expect_str_eq(actual->err, expected->err, "%s, %s: complained %s", scene, how, actual->err);
 }
@@ -148,8 +150,8 @@ Test(cases, a_held_stage_survives_the_next_one)
     struct place place;
     place_make(&place);
     run_busy(place.target);
-    int status = run_shell(&place, WITH_SHIM, NULL,
-                           "{ echo slow; sleep .5; echo end; } > $TARGET & sleep .2; cp $NEW $TARGET; wait");
+    int status =
+        run_shell(&place, WITH_SHIM, NULL, "{ echo slow; sleep .5; echo end; } > $TARGET & sleep .2; cp $NEW $TARGET; wait");
     char *content = read_file(place.target, NULL);
     cr_expect_eq(status_code(status), 0);
     cr_expect_str_eq(content, "slow\nend\n", "%s", content);

@@ -117,8 +117,8 @@ static struct run run_to(const char *output, const char *const *environment, con
 #define RUN(...) run_to(NULL, NULL, WORDS(__VA_ARGS__))
 #define RUN_WITH(environment, ...) run_to(NULL, environment, WORDS(__VA_ARGS__))
 
-#define EXPECT_STATUS(run, expected) \
-    cr_expect_eq((run).status, expected, "status %d instead of %d; stdout: %s; stderr: %s", (run).status, expected, (run).out, \
+#define EXPECT_STATUS(run, expected)                                                                                               \
+    cr_expect_eq((run).status, expected, "status %d instead of %d; stdout: %s; stderr: %s", (run).status, expected, (run).out,     \
                  (run).err)
 #define EXPECT_TEXT(text, part) cr_expect_not_null(strstr(text, part), "no \"%s\" in: %s", part, text)
 #define EXPECT_NO_TEXT(text, part) cr_expect_null(strstr(text, part), "\"%s\" in: %s", part, text)
@@ -176,8 +176,10 @@ Test(cli, output_that_cannot_be_written_is_an_error)
     static const char *const nowhere[] = { "-", "/dev/full" };
     for (int i = 0; i < 2; i++) {
         struct run runs[] = {
-            run_to(nowhere[i], NULL, WORDS("--help")), run_to(nowhere[i], NULL, WORDS("--version")),
-            run_to(nowhere[i], NULL, WORDS("check", "--help")), run_to(nowhere[i], NULL, WORDS("check", conf)),
+            run_to(nowhere[i], NULL, WORDS("--help")),
+            run_to(nowhere[i], NULL, WORDS("--version")),
+            run_to(nowhere[i], NULL, WORDS("check", "--help")),
+            run_to(nowhere[i], NULL, WORDS("check", conf)),
             run_to(nowhere[i], NULL, WORDS("check", "--path", "/x", "--op", "exec", conf)),
             run_to(nowhere[i], NULL, WORDS("check", "--path", "/x", "--op", "exec", "--json", conf)),
         };
@@ -213,10 +215,14 @@ Test(cli, check_reports_every_problem_once)
                "path = /x\n"
                "write = maybe\n");
     static const char *const expected[] = {
-        ":1: found \"log = stdrr\", expected stderr, none, fd:N", ":2: found \"frob = 1\", expected log, sync",
-        ":5: found \"action = redirect\", expected retry, observe or off", ":6: found \"first = 3 parsecs\", expected a duration",
-        ":7: found \"max_attempts = -1\", expected a whole number", ":8: found \"[foo]\", expected [exec]",
-        ":10: found \"just words\", expected key = value", ":13: found \"write = maybe\", expected retry, redirect",
+        ":1: found \"log = stdrr\", expected stderr, none, fd:N",
+        ":2: found \"frob = 1\", expected log, sync",
+        ":5: found \"action = redirect\", expected retry, observe or off",
+        ":6: found \"first = 3 parsecs\", expected a duration",
+        ":7: found \"max_attempts = -1\", expected a whole number",
+        ":8: found \"[foo]\", expected [exec]",
+        ":10: found \"just words\", expected key = value",
+        ":13: found \"write = maybe\", expected retry, redirect",
     };
     struct run run = RUN("check", conf);
     EXPECT_STATUS(run, 1);
@@ -320,9 +326,14 @@ Test(cli, check_options_go_together)
 {
     write_conf("");
     struct run runs[] = {
-        RUN("check", "--path", "/x", conf), RUN("check", "--op", "exec", conf), RUN("check", "--op", "frob", "--path", "/x", conf),
-        RUN("check", "--json", conf), RUN("check", "--program", "cp", conf), RUN("check", conf, conf),
-        RUN("check", "--path", "", "--op", "exec", conf), RUN("check", "--path"),
+        RUN("check", "--path", "/x", conf),
+        RUN("check", "--op", "exec", conf),
+        RUN("check", "--op", "frob", "--path", "/x", conf),
+        RUN("check", "--json", conf),
+        RUN("check", "--program", "cp", conf),
+        RUN("check", conf, conf),
+        RUN("check", "--path", "", "--op", "exec", conf),
+        RUN("check", "--path"),
     };
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         cr_expect_eq(runs[i].status, 2, "run %zu: status %d", i, runs[i].status);
@@ -345,7 +356,7 @@ static bool has_row(const char *table, const char *key, const char *value, const
     return found;
 }
 
-#define EXPECT_ROW(run, key, value, from) \
+#define EXPECT_ROW(run, key, value, from)                                                                                          \
     cr_expect(has_row((run).out, key, value, from), "no row %s %s %s in: %s", key, value, from, (run).out)
 
 static const char *at(int line, const char *place)
@@ -357,17 +368,17 @@ static const char *at(int line, const char *place)
     return buffer;
 }
 
-#define RULES                     \
-    "log = none\n"                \
-    "[write]\n"                   \
-    "cap = 9ms\n"                 \
-    "[rule]\n"                    \
-    "path = /opt/**\n"            \
-    "program = cp\n"              \
-    "write = retry\n"             \
-    "[rule]\n"                    \
-    "path = /opt/**\n"            \
-    "write = observe\n"           \
+#define RULES                                                                                                                      \
+    "log = none\n"                                                                                                                 \
+    "[write]\n"                                                                                                                    \
+    "cap = 9ms\n"                                                                                                                  \
+    "[rule]\n"                                                                                                                     \
+    "path = /opt/**\n"                                                                                                             \
+    "program = cp\n"                                                                                                               \
+    "write = retry\n"                                                                                                              \
+    "[rule]\n"                                                                                                                     \
+    "path = /opt/**\n"                                                                                                             \
+    "write = observe\n"                                                                                                            \
     "max_wait = 1min\n"
 
 Test(cli, check_shows_the_policy_for_a_path)
@@ -456,9 +467,12 @@ Test(cli, check_as_json)
     cr_assert(json_object_object_get_ex(object, "policy", &policy));
     cr_expect_eq(json_object_object_length(policy), POLICY_KEYS);
 
-    static const struct { const char *key, *value, *source; int line; } expected[] = {
-        { "log", "none", "top", 1 },         { "action", "observe", "rule", 10 }, { "max_wait", "60s", "rule", 11 },
-        { "cap", "9ms", "section", 3 },      { "first", "100us", "built-in", 0 },
+    static const struct {
+        const char *key, *value, *source;
+        int line;
+    } expected[] = {
+        { "log", "none", "top", 1 },    { "action", "observe", "rule", 10 }, { "max_wait", "60s", "rule", 11 },
+        { "cap", "9ms", "section", 3 }, { "first", "100us", "built-in", 0 },
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         struct json_object *value, *line = NULL;
@@ -553,9 +567,19 @@ Test(example, says_what_is_built_in)
 static struct event good_event(void)
 {
     return (struct event){
-        .event = "wait", .op = "execve", .path = "tool", .target = "/opt/\xff/tool", .error = ETXTBSY, .outcome = "succeeded",
-        .verdict = "transient", .action = "retry", .rule = "/etc/etxtbsy.conf:12", .message = "it was busy", .attempts = 3,
-        .waited_ns = 1234567, .held_fd = -1,
+        .event = "wait",
+        .op = "execve",
+        .path = "tool",
+        .target = "/opt/\xff/tool",
+        .error = ETXTBSY,
+        .outcome = "succeeded",
+        .verdict = "transient",
+        .action = "retry",
+        .rule = "/etc/etxtbsy.conf:12",
+        .message = "it was busy",
+        .attempts = 3,
+        .waited_ns = 1234567,
+        .held_fd = -1,
     };
 }
 
@@ -592,7 +616,12 @@ Test(schema, accepts_good_lines)
     expect_good(line_of(&wait));
 
     struct event bare = {
-        .event = "config", .op = "open", .outcome = "ignored", .verdict = "failed", .message = "x", .held_fd = -1,
+        .event = "config",
+        .op = "open",
+        .outcome = "ignored",
+        .verdict = "failed",
+        .message = "x",
+        .held_fd = -1,
     };
     expect_good(line_of(&bare));
 
@@ -610,7 +639,9 @@ Test(schema, accepts_good_lines)
 Test(schema, rejects_bad_lines)
 {
     const struct event good = good_event();
-    static const struct { const char *field, *json, *complaint; } bad[] = {
+    static const struct {
+        const char *field, *json, *complaint;
+    } bad[] = {
         { "ts", "\"2026-01-01 00:00:00Z\"", "ts" },
         { "ts", "\"2026-01-01T00:00:00.000Z\\n\"", "ts" },
         { "v", "2", "none of" },
@@ -634,9 +665,9 @@ Test(schema, rejects_bad_lines)
         json_object_object_add(line, bad[i].field, json_tokener_parse(bad[i].json));
         expect_bad(line, bad[i].complaint);
     }
-    static const char *const required[] = { "ts", "v", "event", "op", "outcome", "verdict", "path", "target", "errno", "error",
-                                            "strerror", "message", "attempts", "waited_ms", "action", "rule", "pid", "ppid", "tid",
-                                            "uid", "comm", "exe", "host" };
+    static const char *const required[] = { "ts",    "v",     "event",    "op",      "outcome",  "verdict",   "path",   "target",
+                                            "errno", "error", "strerror", "message", "attempts", "waited_ms", "action", "rule",
+                                            "pid",   "ppid",  "tid",      "uid",     "comm",     "exe",       "host" };
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
         struct json_object *line = line_of(&good);
         json_object_object_del(line, required[i]);
@@ -651,7 +682,8 @@ Test(schema, describes_everything)
     struct json_object *schema = schema_get(), *properties, *field, *words, *meanings;
     cr_assert_not_null(schema);
     cr_assert(json_object_object_get_ex(schema, "properties", &properties));
-    json_object_object_foreach(properties, name, property) {
+    json_object_object_foreach(properties, name, property)
+    {
         cr_expect(json_object_object_get_ex(property, "description", &field), "%s has no description", name);
         if (!json_object_object_get_ex(property, "enum", &words) || !strcmp(name, "v"))
             continue;

@@ -21,7 +21,9 @@ static const char *const exported[] = {
 #undef LEFT_OUT
 };
 
-static const struct { const char *name, *reason; } left_out[] = {
+static const struct {
+    const char *name, *reason;
+} left_out[] = {
 #define ENTRY(result, name, parameters)
 #define LEFT_OUT(name, reason) { #name, reason },
 #include "../shim/preload/entries.def"
@@ -33,10 +35,11 @@ static const struct { const char *name, *reason; } left_out[] = {
 
 /* What the victim does beyond the rows: system calls by number, fortified calls, and the ways to end that have no row. */
 static const char *const more_entries[] = {
-    "fortified-open", "fortified-openat", "syscall-openat", "syscall-openat2", "syscall-close", "syscall-close_range",
-    "syscall-dup3", "syscall-exit_group", "syscall-truncate", "syscall-execve", "syscall-execveat", "return", "exit", "exclusive",
+    "fortified-open", "fortified-openat",   "syscall-openat",   "syscall-openat2", "syscall-close",    "syscall-close_range",
+    "syscall-dup3",   "syscall-exit_group", "syscall-truncate", "syscall-execve",  "syscall-execveat", "return",
+    "exit",           "exclusive",
 #ifdef SYS_open
-    "syscall-open", "syscall-creat", "syscall-dup2",
+    "syscall-open",   "syscall-creat",      "syscall-dup2",
 #endif
 };
 
@@ -101,17 +104,52 @@ static enum kind kind_of(const char *entry)
 static bool is_op_of(const char *op, const char *build, const char *entry)
 {
     static const char *const others[][2] = {
-        { "fstat", "open" }, { "fstat64", "open" }, { "fstatat", "open" }, { "fstatat64", "open" }, { "__fxstat", "open" },
-        { "__fxstat64", "open" }, { "__fxstatat", "open" }, { "__fxstatat64", "open" }, { "statx", "open" },
-        { "daemon", "open" }, { "setuid", "open" }, { "seteuid", "open" }, { "setreuid", "open" }, { "setresuid", "open" },
-        { "setfsuid", "open" }, { "setgid", "open" }, { "setegid", "open" }, { "setregid", "open" }, { "setresgid", "open" },
-        { "setfsgid", "open" }, { "chroot", "open" }, { "posix_spawn_file_actions_addclosefrom_np", "posix_spawn" },
-        { "fclose", "fopen" }, { "close", "open" }, { "__close", "open" }, { "dup2", "open" }, { "__dup2", "open" }, { "dup3", "open" },
-        { "close_range", "open" }, { "closefrom", "open" }, { "flock", "open" }, { "_exit", "open" }, { "_Exit", "open" },
-        { "quick_exit", "open" }, { "return", "open" }, { "exit", "open" }, { "system", "open" }, { "popen", "open" },
-        { "syscall-close", "open" }, { "syscall-close_range", "open" }, { "syscall-dup2", "open" }, { "syscall-dup3", "open" },
-        { "syscall-exit_group", "open" }, { "exclusive", "posix_spawn" },
-        { "posix_spawn_file_actions_addchdir_np", "posix_spawn" }, { "posix_spawn_file_actions_addfchdir_np", "posix_spawn" },
+        { "fstat", "open" },
+        { "fstat64", "open" },
+        { "fstatat", "open" },
+        { "fstatat64", "open" },
+        { "__fxstat", "open" },
+        { "__fxstat64", "open" },
+        { "__fxstatat", "open" },
+        { "__fxstatat64", "open" },
+        { "statx", "open" },
+        { "daemon", "open" },
+        { "setuid", "open" },
+        { "seteuid", "open" },
+        { "setreuid", "open" },
+        { "setresuid", "open" },
+        { "setfsuid", "open" },
+        { "setgid", "open" },
+        { "setegid", "open" },
+        { "setregid", "open" },
+        { "setresgid", "open" },
+        { "setfsgid", "open" },
+        { "chroot", "open" },
+        { "posix_spawn_file_actions_addclosefrom_np", "posix_spawn" },
+        { "fclose", "fopen" },
+        { "close", "open" },
+        { "__close", "open" },
+        { "dup2", "open" },
+        { "__dup2", "open" },
+        { "dup3", "open" },
+        { "close_range", "open" },
+        { "closefrom", "open" },
+        { "flock", "open" },
+        { "_exit", "open" },
+        { "_Exit", "open" },
+        { "quick_exit", "open" },
+        { "return", "open" },
+        { "exit", "open" },
+        { "system", "open" },
+        { "popen", "open" },
+        { "syscall-close", "open" },
+        { "syscall-close_range", "open" },
+        { "syscall-dup2", "open" },
+        { "syscall-dup3", "open" },
+        { "syscall-exit_group", "open" },
+        { "exclusive", "posix_spawn" },
+        { "posix_spawn_file_actions_addchdir_np", "posix_spawn" },
+        { "posix_spawn_file_actions_addfchdir_np", "posix_spawn" },
         { "posix_spawn_file_actions_destroy", "posix_spawn_file_actions_addopen" },
     };
     char expected[64];

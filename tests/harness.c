@@ -115,12 +115,29 @@ void place_reset(struct place *place)
     unlink(place->log);
 }
 
+static char made[PATH_MAX / 4];
+static pid_t maker;
+
+/* For a test that fails half-way. */
+static void remove_what_is_left(void)
+{
+    if (maker != getpid() || !made[0])
+        return;
+    while (started_count)
+        stop(started[0]);
+    remove_tree(made);
+}
+
 void place_make(struct place *place)
 {
     const char *base = getenv("TMPDIR");
     umask(022);
     snprintf(place->root, sizeof place->root, "%s/etxtbsy-test-XXXXXX", base ? base : "/tmp");
     cr_assert_not_null(mkdtemp(place->root));
+    memcpy(made, place->root, sizeof made);
+    if (!maker)
+        atexit(remove_what_is_left);
+    maker = getpid();
     chmod(place->root, 0755);
     snprintf(place->directory, sizeof place->directory, "%s/dir", place->root);
     snprintf(place->target, sizeof place->target, "%s/target", place->directory);
@@ -140,6 +157,7 @@ void place_remove(struct place *place)
     while (started_count)
         stop(started[0]);
     remove_tree(place->root);
+    made[0] = '\0';
 }
 
 void stop(pid_t pid)

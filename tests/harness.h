@@ -82,12 +82,12 @@ int64_t line_number(struct json_object *line, const char *field);
 bool have_programs(const char *names, char missing[100]);
 
 /* Waits up to five seconds for a condition on the file system. */
-#define eventually(condition)                                         \
-    ({                                                                \
-        bool held_ = false;                                           \
-        for (int tries_ = 0; tries_ < 500 && !(held_ = (condition)); tries_++) \
-            usleep(10000);                                            \
-        held_;                                                        \
+#define eventually(condition)                                                                                                      \
+    ({                                                                                                                             \
+        bool held_ = false;                                                                                                        \
+        for (int tries_ = 0; tries_ < 500 && !(held_ = (condition)); tries_++)                                                     \
+            usleep(10000);                                                                                                         \
+        held_;                                                                                                                     \
     })
 
 #endif

@@ -108,8 +108,10 @@ Test(starting, does_not_wait_when_told_so)
 Test(starting, passes_other_errors_on_at_once)
 {
     static const char *const commands[] = { "$BUILD/tests/victim-plain execve /nowhere", "$BUILD/tests/victim-plain execvp nowhere",
-                                            "$BUILD/tests/victim-plain posix_spawn /nowhere", "chmod 644 $TARGET; "
-                                            "$BUILD/tests/victim-plain execv $TARGET", "$BUILD/tests/victim-plain execve /" };
+                                            "$BUILD/tests/victim-plain posix_spawn /nowhere",
+                                            "chmod 644 $TARGET; "
+                                            "$BUILD/tests/victim-plain execv $TARGET",
+                                            "$BUILD/tests/victim-plain execve /" };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         int without = run_shell(&place, WITHOUT_SHIM, NULL, commands[i]);
         char *expected = read_file(place.err, NULL);
@@ -277,7 +279,8 @@ Test(writing, follows_rules)
     snprintf(conf, sizeof conf, "%s/conf", place.root);
     snprintf(text, sizeof text,
              "[write]\naction = off\n[rule]\npath = /nowhere/**\nwrite = redirect\n"
-             "[rule]\npath = %s/**\nprogram = cp\nwrite = redirect\n", place.directory);
+             "[rule]\npath = %s/**\nprogram = cp\nwrite = redirect\n",
+             place.directory);
     write_file(conf, text, 0644);
     snprintf(environment, sizeof environment, "ETXTBSY_CONF=%s", conf);
     run_busy(place.target);
@@ -332,7 +335,8 @@ Test(writing, reaches_node_when_io_uring_is_refused)
     run_busy(place.target);
     cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, "ETXTBSY_IO_URING=refuse UV_USE_IO_URING=1",
                                        "node -e 'const fs = require(\"fs\"); fs.writeFile(process.env.TARGET, "
-                                       "fs.readFileSync(process.env.NEW), (e) => { if (e) throw e; })'")), 0);
+                                       "fs.readFileSync(process.env.NEW), (e) => { if (e) throw e; })'")),
+                 0);
     cr_expect(same_content(place.target, place.new));
     cr_expect_eq(log_count(&place, "outcome", "replaced"), 1);
 }
@@ -344,7 +348,8 @@ Test(writing, works_when_the_library_was_given_by_a_relative_path)
     run_busy(place.target);
     char command[PATH_MAX];
     snprintf(command, sizeof command,
-             "ln -s $BUILD ../build; cd ..; LD_PRELOAD=build/libetxtbsy.so ETXTBSY_LOG=%s sh -c 'cd dir; cp $NEW target'", place.log);
+             "ln -s $BUILD ../build; cd ..; LD_PRELOAD=build/libetxtbsy.so ETXTBSY_LOG=%s sh -c 'cd dir; cp $NEW target'",
+             place.log);
     cr_expect_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, command)), 0);
     char *err = read_file(place.err, NULL);
     cr_expect_str_eq(err, "", "%s", err);
@@ -357,8 +362,12 @@ Test(writing, works_when_the_library_was_given_by_a_relative_path)
 Test(writing, syncs_the_file_before_and_the_directory_after_the_rename)
 {
     char missing[100], line[1000];
-    static const struct { const char *sync, *expected; } rows[] = {
-        { "full", "fsync rename fsync " }, { "data", "fdatasync rename " }, { "none", "rename " },
+    static const struct {
+        const char *sync, *expected;
+    } rows[] = {
+        { "full", "fsync rename fsync " },
+        { "data", "fdatasync rename " },
+        { "none", "rename " },
     };
     if (!have_programs("strace", missing))
         cr_skip_test("there is no strace here");
@@ -368,7 +377,8 @@ Test(writing, syncs_the_file_before_and_the_directory_after_the_rename)
         pid_t running = run_busy(place.target);
         snprintf(command, sizeof command,
                  "strace -f -qq -o ../trace -e trace=fsync,fdatasync,renameat2,renameat,rename "
-                 "env LD_PRELOAD=$BUILD/libetxtbsy.so ETXTBSY_LOG=none ETXTBSY_SYNC=%s cp $NEW $TARGET", rows[i].sync);
+                 "env LD_PRELOAD=$BUILD/libetxtbsy.so ETXTBSY_LOG=none ETXTBSY_SYNC=%s cp $NEW $TARGET",
+                 rows[i].sync);
         cr_expect_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, command)), 0);
         snprintf(command, sizeof command, "%s/trace", place.root);
         FILE *trace = fopen(command, "r");
@@ -426,7 +436,8 @@ Test(logging, never_writes_into_the_file_itself)
 
 Test(logging, survives_any_name, .timeout = 60)
 {
-    static const char *const names[] = { "new\nline", "quote\"", "back\\slash", "\x01\x02", "\xff\xfe", "caf\xc3\xa9", "emoji \xf0\x9f\x98\x80" };
+    static const char *const names[] = { "new\nline", "quote\"",     "back\\slash",           "\x01\x02",
+                                         "\xff\xfe",  "caf\xc3\xa9", "emoji \xf0\x9f\x98\x80" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[PATH_MAX], command[200];
         place_reset(&place);

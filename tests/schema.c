@@ -20,7 +20,10 @@ static const char *check_value(struct json_object *schema, const char *name, str
 
 static const char *check_type(struct json_object *type, const char *name, struct json_object *value)
 {
-    static const struct { const char *word; json_type first, second; } types[] = {
+    static const struct {
+        const char *word;
+        json_type first, second;
+    } types[] = {
         { "object", json_type_object, json_type_object }, { "array", json_type_array, json_type_array },
         { "string", json_type_string, json_type_string }, { "boolean", json_type_boolean, json_type_boolean },
         { "integer", json_type_int, json_type_int },      { "number", json_type_int, json_type_double },
@@ -30,8 +33,9 @@ static const char *check_type(struct json_object *type, const char *name, struct
     json_type is = json_object_get_type(value);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (!strcmp(types[i].word, word))
-            return is == types[i].first || is == types[i].second ? NULL
-                   : FAIL("%s: expected %s, found %s", name, word, json_type_to_name(is));
+            return is == types[i].first || is == types[i].second
+                       ? NULL
+                       : FAIL("%s: expected %s, found %s", name, word, json_type_to_name(is));
     return FAIL("the schema has an unknown type \"%s\"", word);
 }
 
@@ -59,8 +63,8 @@ static const char *check_pattern(struct json_object *pattern, const char *name, 
         return FAIL("the schema has a bad pattern for %s", name);
     int result = regexec(&regex, json_object_get_string(value), 0, NULL, 0);
     regfree(&regex);
-    return result == 0 ? NULL : FAIL("%s: %s doesn't match %s", name, json_object_to_json_string(value),
-                                     json_object_get_string(pattern));
+    return result == 0 ? NULL
+                       : FAIL("%s: %s doesn't match %s", name, json_object_to_json_string(value), json_object_get_string(pattern));
 }
 
 static const char *check_required(struct json_object *names, const char *name, struct json_object *value)
@@ -76,7 +80,8 @@ static const char *check_required(struct json_object *names, const char *name, s
 static const char *check_properties(struct json_object *properties, const char *name, struct json_object *value)
 {
     (void)name;
-    json_object_object_foreach(properties, key, schema) {
+    json_object_object_foreach(properties, key, schema)
+    {
         struct json_object *field;
         const char *wrong = json_object_object_get_ex(value, key, &field) ? check_value(schema, key, field) : NULL;
         if (wrong)
@@ -88,7 +93,8 @@ static const char *check_properties(struct json_object *properties, const char *
 static const char *check_no_others(struct json_object *schema, const char *name, struct json_object *value)
 {
     struct json_object *properties = json_object_object_get(schema, "properties");
-    json_object_object_foreach(value, key, field) {
+    json_object_object_foreach(value, key, field)
+    {
         (void)field;
         if (!json_object_object_get_ex(properties, key, NULL))
             return FAIL("%s: %s isn't in the schema", name, key);
@@ -108,7 +114,7 @@ static const char *check_value(struct json_object *schema, const char *name, str
         const char *keyword;
         const char *(*check)(struct json_object *, const char *, struct json_object *);
     } checks[] = {
-        { "enum", check_enum }, { "minimum", check_minimum }, { "pattern", check_pattern },
+        { "enum", check_enum },         { "minimum", check_minimum },       { "pattern", check_pattern },
         { "required", check_required }, { "properties", check_properties },
     };
     struct json_object *type;
@@ -116,7 +122,8 @@ static const char *check_value(struct json_object *schema, const char *name, str
     if (json_object_object_get_ex(schema, "type", &type) && (wrong = check_type(type, name, value)))
         return wrong; /* first: the others count on it */
 
-    json_object_object_foreach(schema, keyword, demand) {
+    json_object_object_foreach(schema, keyword, demand)
+    {
         size_t i = 0;
         if (is_annotation(keyword) || !strcmp(keyword, "type"))
             continue;

@@ -74,7 +74,8 @@ static void expect_same(const struct tool *tool, const char *how, const struct r
     cr_expect_str_eq(actual->tree, expected->tree, "%s, %s: the files are\n%s instead of\n%s", tool->name, how, actual->tree,
                      expected->tree);
     cr_expect_str_eq(actual->out, expected->out, "%s, %s: said %s instead of %s", tool->name, how, actual->out, expected->out);
-    cr_expect_str_eq(actual->err, expected->err, "%s, %s: complained %s instead of %s", tool->name, how, actual->err, expected->err);
+    cr_expect_str_eq(actual->err, expected->err, "%s, %s: complained %s instead of %s", tool->name, how, actual->err,
+                     expected->err);
 }
 
 static bool starts(const struct tool *tool)

@@ -58,9 +58,19 @@ TestSuite(send, .init = replace_calls);
 static struct event an_event(void)
 {
     return (struct event){
-        .event = "redirect", .op = "open64", .path = "app", .target = "/usr/bin/app", .error = ETXTBSY, .outcome = "replaced",
-        .verdict = "replaced", .action = "redirect", .rule = "/etc/etxtbsy.conf:3", .message = "a sentence", .attempts = 3,
-        .waited_ns = 1234567, .held_fd = -1,
+        .event = "redirect",
+        .op = "open64",
+        .path = "app",
+        .target = "/usr/bin/app",
+        .error = ETXTBSY,
+        .outcome = "replaced",
+        .verdict = "replaced",
+        .action = "redirect",
+        .rule = "/etc/etxtbsy.conf:3",
+        .message = "a sentence",
+        .attempts = 3,
+        .waited_ns = 1234567,
+        .held_fd = -1,
     };
 }
 
@@ -225,9 +235,17 @@ Test(event, names_errors_as_libc_does)
 
 Test(event, says_times_to_the_microsecond)
 {
-    static const struct { uint64_t ns; const char *text; } rows[] = {
-        { 0, "0.000" }, { 999, "0.000" }, { 1000, "0.001" }, { 999999, "0.999" }, { 1000000, "1.000" },
-        { 10 * CLOCK_SECOND + 50000, "10000.050" }, { UINT64_MAX, "18446744073709.551" },
+    static const struct {
+        uint64_t ns;
+        const char *text;
+    } rows[] = {
+        { 0, "0.000" },
+        { 999, "0.000" },
+        { 1000, "0.001" },
+        { 999999, "0.999" },
+        { 1000000, "1.000" },
+        { 10 * CLOCK_SECOND + 50000, "10000.050" },
+        { UINT64_MAX, "18446744073709.551" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         struct event event = an_event();
@@ -241,13 +259,15 @@ Test(event, says_times_to_the_microsecond)
 Test(event, has_the_date_that_gmtime_has)
 {
     /* Every day in turn around the leap days, and 400 years in steps that meet every time of day. */
-    static const struct { time_t from, to, step; } ranges[] = {
+    static const struct {
+        time_t from, to, step;
+    } ranges[] = {
         { 1, 86400 * 3, 997 },
-        { 951696000 - 3 * 86400, 951696000 + 3 * 86400, 3607 },      /* 2000-02-28 */
-        { 4107456000 - 3 * 86400, 4107456000 + 3 * 86400, 3607 },    /* 2100-02-28: no leap day */
-        { 1709078400 - 3 * 86400, 1709078400 + 3 * 86400, 3607 },    /* 2024-02-28 */
-        { 1735603200 - 86400, 1735603200 + 2 * 86400, 599 },         /* the turn of a year */
-        { 1, INT64_C(18000000000), 6 * 86400 + 12345 },              /* to 2540, the end of 64 bits of nanoseconds */
+        { 951696000 - 3 * 86400, 951696000 + 3 * 86400, 3607 },   /* 2000-02-28 */
+        { 4107456000 - 3 * 86400, 4107456000 + 3 * 86400, 3607 }, /* 2100-02-28: no leap day */
+        { 1709078400 - 3 * 86400, 1709078400 + 3 * 86400, 3607 }, /* 2024-02-28 */
+        { 1735603200 - 86400, 1735603200 + 2 * 86400, 599 },      /* the turn of a year */
+        { 1, INT64_C(18000000000), 6 * 86400 + 12345 },           /* to 2540, the end of 64 bits of nanoseconds */
     };
     for (size_t i = 0; i < COUNT(ranges); i++)
         for (time_t at = ranges[i].from; at < ranges[i].to; at += ranges[i].step) {
@@ -324,7 +344,11 @@ Test(event, gives_back_invalid_bytes_at_each_length)
 
 Test(event, tells_utf8_from_other_bytes)
 {
-    static const struct { const char *bytes; bool utf8; const char *readable; } rows[] = {
+    static const struct {
+        const char *bytes;
+        bool utf8;
+        const char *readable;
+    } rows[] = {
         { "caf\xc3\xa9", true },
         { "\xe2\x82\xac", true },
         { "\xf0\x9f\x98\x80", true },
@@ -335,14 +359,14 @@ Test(event, tells_utf8_from_other_bytes)
         { "caf\xe9", false, "caf\\xe9" },
         { "\x80", false, "\\x80" },
         { "\xff", false, "\\xff" },
-        { "\xc0\xaf", false, "\\xc0\\xaf" },             /* overlong */
+        { "\xc0\xaf", false, "\\xc0\\xaf" }, /* overlong */
         { "\xc1\xbf", false, "\\xc1\\xbf" },
         { "\xe0\x9f\xbf", false, "\\xe0\\x9f\\xbf" },
         { "\xf0\x8f\xbf\xbf", false, "\\xf0\\x8f\\xbf\\xbf" },
-        { "\xed\xa0\x80", false, "\\xed\\xa0\\x80" },    /* a surrogate */
+        { "\xed\xa0\x80", false, "\\xed\\xa0\\x80" }, /* a surrogate */
         { "\xf4\x90\x80\x80", false, "\\xf4\\x90\\x80\\x80" },
         { "\xf5\x80\x80\x80", false, "\\xf5\\x80\\x80\\x80" },
-        { "\xe2\x82", false, "\\xe2\\x82" },             /* cut off */
+        { "\xe2\x82", false, "\\xe2\\x82" }, /* cut off */
         { "\xe2\x82x", false, "\\xe2\\x82x" },
         { "\xf0\x9f\x98", false, "\\xf0\\x9f\\x98" },
         { "\xc3", false, "\\xc3" },
@@ -362,8 +386,8 @@ Test(event, tells_utf8_from_other_bytes)
 
 /* What event.schema.json demands of every line. */
 static const char *const required[] = {
-    "ts", "v", "event", "op", "outcome", "verdict", "path", "target", "errno", "error", "strerror", "message", "attempts",
-    "waited_ms", "action", "rule", "pid", "ppid", "tid", "uid", "comm", "exe", "host",
+    "ts",       "v",         "event",  "op",   "outcome", "verdict", "path", "target", "errno", "error", "strerror", "message",
+    "attempts", "waited_ms", "action", "rule", "pid",     "ppid",    "tid",  "uid",    "comm",  "exe",   "host",
 };
 
 static const char *long_path(char *buffer, const char *unit, size_t length)
@@ -571,8 +595,14 @@ Test(send, to_stderr, .init = enter, .fini = leave)
 /* A program that had closed stderr got number 2 for its own file. */
 Test(send, spares_a_data_file_that_has_got_the_number_of_stderr, .init = enter, .fini = leave)
 {
-    static const struct { int flags; const char *expected; } rows[] = {
-        { O_RDWR, "" }, { O_RDWR | O_APPEND, "one\n" }, { O_WRONLY, "one\n" }, { O_WRONLY | O_APPEND, "one\n" },
+    static const struct {
+        int flags;
+        const char *expected;
+    } rows[] = {
+        { O_RDWR, "" },
+        { O_RDWR | O_APPEND, "one\n" },
+        { O_WRONLY, "one\n" },
+        { O_WRONLY | O_APPEND, "one\n" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         unlink("log");

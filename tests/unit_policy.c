@@ -70,10 +70,15 @@ static struct said decide(struct policy *policy, enum policy_operation operation
     struct said said = { 0 };
     const struct policy_listener listener = { complain, &said };
     const struct policy_question question = {
-        .operation = operation, .path = "/usr/local/bin/tool", .exe = "/usr/bin/busybox", .comm = "cp",
+        .operation = operation,
+        .path = "/usr/local/bin/tool",
+        .exe = "/usr/bin/busybox",
+        .comm = "cp",
     };
     const struct policy_sources sources = {
-        .system_file = "system", .user_file = user ? "user" : NULL, .environment = environment ? environment : "",
+        .system_file = "system",
+        .user_file = user ? "user" : NULL,
+        .environment = environment ? environment : "",
     };
     unlink("system");
     if (system)
@@ -104,19 +109,17 @@ static const char *origin_of(const struct policy *policy, enum policy_key key)
 
 Test(policy, has_built_in_values)
 {
-    static const struct { enum policy_operation operation; enum policy_key key; const char *value; } rows[] = {
-        { POLICY_EXEC, KEY_LOG, "stderr" },
-        { POLICY_EXEC, KEY_IO_URING, "allow" },
-        { POLICY_EXEC, KEY_SYNC, "full" },
-        { POLICY_EXEC, KEY_ACTION, "retry" },
-        { POLICY_WRITE, KEY_ACTION, "redirect" },
-        { POLICY_TRUNCATE, KEY_ACTION, "redirect" },
-        { POLICY_EXEC, KEY_FIRST, "100us" },
-        { POLICY_EXEC, KEY_CAP, "8ms" },
-        { POLICY_EXEC, KEY_MAX_WAIT, "10s" },
-        { POLICY_WRITE, KEY_MAX_WAIT, "2s" },
-        { POLICY_TRUNCATE, KEY_MAX_WAIT, "2s" },
-        { POLICY_EXEC, KEY_MAX_WAIT_VFORK, "1s" },
+    static const struct {
+        enum policy_operation operation;
+        enum policy_key key;
+        const char *value;
+    } rows[] = {
+        { POLICY_EXEC, KEY_LOG, "stderr" },       { POLICY_EXEC, KEY_IO_URING, "allow" },
+        { POLICY_EXEC, KEY_SYNC, "full" },        { POLICY_EXEC, KEY_ACTION, "retry" },
+        { POLICY_WRITE, KEY_ACTION, "redirect" }, { POLICY_TRUNCATE, KEY_ACTION, "redirect" },
+        { POLICY_EXEC, KEY_FIRST, "100us" },      { POLICY_EXEC, KEY_CAP, "8ms" },
+        { POLICY_EXEC, KEY_MAX_WAIT, "10s" },     { POLICY_WRITE, KEY_MAX_WAIT, "2s" },
+        { POLICY_TRUNCATE, KEY_MAX_WAIT, "2s" },  { POLICY_EXEC, KEY_MAX_WAIT_VFORK, "1s" },
         { POLICY_EXEC, KEY_MAX_ATTEMPTS, "0" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -231,7 +234,10 @@ Test(policy, takes_for_each_key_the_first_rule_that_gives_it)
 
 Test(policy, applies_a_rule_where_all_its_conditions_hold)
 {
-    static const struct { const char *conditions; bool applies; } rows[] = {
+    static const struct {
+        const char *conditions;
+        bool applies;
+    } rows[] = {
         { "", true },
         { "path = /usr/local/bin/tool", true },
         { "path = /usr/local/bin/*", true },
@@ -285,13 +291,14 @@ static const char weaker[] = "log = /weaker\nsync = data\nio_uring = refuse\n[ex
 static void expect_weaker(const struct policy *policy, const char *what)
 {
     static const char *const values[POLICY_KEYS] = {
-        [KEY_LOG] = "/weaker", [KEY_IO_URING] = "refuse", [KEY_SYNC] = "data", [KEY_ACTION] = "observe", [KEY_FIRST] = "3us",
-        [KEY_CAP] = "4us", [KEY_MAX_WAIT] = "5us", [KEY_MAX_WAIT_VFORK] = "6us", [KEY_MAX_ATTEMPTS] = "7",
+        [KEY_LOG] = "/weaker",    [KEY_IO_URING] = "refuse",    [KEY_SYNC] = "data",
+        [KEY_ACTION] = "observe", [KEY_FIRST] = "3us",          [KEY_CAP] = "4us",
+        [KEY_MAX_WAIT] = "5us",   [KEY_MAX_WAIT_VFORK] = "6us", [KEY_MAX_ATTEMPTS] = "7",
     };
     for (int key = 0; key < POLICY_KEYS; key++) {
         const char *value = value_of(policy, (enum policy_key)key);
-        cr_expect_str_eq(value, values[key], "%s: %s is %s, and %s was in force", what,
-                         policy_key_name((enum policy_key)key), value, values[key]);
+        cr_expect_str_eq(value, values[key], "%s: %s is %s, and %s was in force", what, policy_key_name((enum policy_key)key),
+                         value, values[key]);
     }
 }
 
@@ -307,7 +314,11 @@ static void expect_weaker(const struct policy *policy, const char *what)
 
 Test(policy, complains_once_of_each_bad_line)
 {
-    static const struct { const char *text; unsigned line; const char *found, *expected; } rows[] = {
+    static const struct {
+        const char *text;
+        unsigned line;
+        const char *found, *expected;
+    } rows[] = {
         { "nonsense", 1, "nonsense", LINE },
         { "\n# comment\n\r\n  nonsense  # more\n\n", 4, "nonsense", LINE },
         { "= none", 1, "= none", LINE },
@@ -377,7 +388,9 @@ Test(policy, complains_once_of_each_bad_line)
 Test(policy, complains_once_of_each_bad_variable)
 {
     static const char name[] = "the name of a key, such as ETXTBSY_LOG, ETXTBSY_WRITE or ETXTBSY_EXEC_MAX_WAIT";
-    static const struct { const char *variable, *expected; } rows[] = {
+    static const struct {
+        const char *variable, *expected;
+    } rows[] = {
         { "ETXTBSY_WRITE=maybe\0", "retry, redirect, observe or off" },
         { "ETXTBSY_EXEC=redirect\0", "retry, observe or off" },
         { "ETXTBSY_EXEC=\0", "retry, observe or off" },
@@ -417,8 +430,10 @@ Test(policy, complains_once_of_each_bad_variable)
 Test(policy, keeps_what_is_under_a_broken_heading_out_of_the_section_above)
 {
     static const char *const texts[] = {
-        "[exec]\n[write\naction = off\nmax_wait = 1h", "[write]\n[exec\naction = off\nmax_wait = 1h",
-        "[rule]\npath = tool\n[exec\nmax_wait = 1h", "[rule]\npath = tool\n[rule\npath = /other\nwrite = off\nexec = off",
+        "[exec]\n[write\naction = off\nmax_wait = 1h",
+        "[write]\n[exec\naction = off\nmax_wait = 1h",
+        "[rule]\npath = tool\n[exec\nmax_wait = 1h",
+        "[rule]\npath = tool\n[rule\npath = /other\nwrite = off\nexec = off",
     };
     for (size_t i = 0; i < COUNT(texts); i++)
         for (int operation = 0; operation < POLICY_OPERATIONS; operation++) {
@@ -430,11 +445,14 @@ Test(policy, keeps_what_is_under_a_broken_heading_out_of_the_section_above)
 
 Test(policy, refuses_what_is_too_long_to_keep)
 {
-    static const struct { const char *before; size_t length; bool valid; const char *expected; } rows[] = {
-        { "log = /", POLICY_LOG_SIZE - 1, true, NULL },
-        { "log = /", POLICY_LOG_SIZE, false, SINKS },
-        { "[rule]\npath = /", 1023, true, NULL },
-        { "[rule]\npath = /", 1024, false, PATTERN },
+    static const struct {
+        const char *before;
+        size_t length;
+        bool valid;
+        const char *expected;
+    } rows[] = {
+        { "log = /", POLICY_LOG_SIZE - 1, true, NULL },  { "log = /", POLICY_LOG_SIZE, false, SINKS },
+        { "[rule]\npath = /", 1023, true, NULL },        { "[rule]\npath = /", 1024, false, PATTERN },
         { "[rule]\nprogram = /", 5000, false, PATTERN },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -494,7 +512,10 @@ Test(policy, can_do_without_a_listener_and_keeps_errno)
 
 Test(policy, reads_any_text_file)
 {
-    static const struct { const char *text; const char *value; } rows[] = {
+    static const struct {
+        const char *text;
+        const char *value;
+    } rows[] = {
         { "", "redirect" },
         { "\n", "redirect" },
         { "\n\n\n", "redirect" },
@@ -621,7 +642,11 @@ Test(policy, refuses_files_of_more_than_64_KiB)
 
 Test(policy, reads_durations)
 {
-    static const struct { const char *text; bool valid; uint64_t ns; } rows[] = {
+    static const struct {
+        const char *text;
+        bool valid;
+        uint64_t ns;
+    } rows[] = {
         { "10s", true, 10 * CLOCK_SECOND },
         { "250ms", true, 250 * CLOCK_MS },
         { "100us", true, 100000 },
@@ -703,8 +728,10 @@ Test(policy, writes_values_as_a_file_has_them)
 
 Test(policy, remembers_its_variables)
 {
-    char *const environment[] = { "PATH=/bin", "ETXTBSY_WRITE=off", "ETXTBS_EXEC=off", "XETXTBSY_EXEC=off", "ETXTBSY_CONF=/x/y",
-                                  "ETXTBSY_CONFIG=/z", "E", "", NULL };
+    char *const environment[] = {
+        "PATH=/bin", "ETXTBSY_WRITE=off", "ETXTBS_EXEC=off", "XETXTBSY_EXEC=off", "ETXTBSY_CONF=/x/y", "ETXTBSY_CONFIG=/z", "E", "",
+        NULL
+    };
     policy_remember_environment(environment);
     struct policy_sources sources = policy_sources();
     cr_expect_str_eq(sources.system_file, "/etc/etxtbsy.conf");

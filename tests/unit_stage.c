@@ -335,7 +335,10 @@ Test(stage, does_so_where_a_file_can_not_be_born_nameless)
 
 Test(stage, starts_with_as_much_of_the_old_content_as_asked)
 {
-    static const struct { int64_t keep; const char *expected; } rows[] = {
+    static const struct {
+        int64_t keep;
+        const char *expected;
+    } rows[] = {
         { STAGE_KEEP_ALL, "NEW content" }, { 0, "NEW" }, { 4, "NEW " }, { 3, "NEW" }, { 2, "NEW" }, { 100, "NEW content" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -407,7 +410,10 @@ Test(stage, of_a_set_id_program_ends_as_in_place_for_an_ordinary_user)
     }
 }
 
-static const struct { int flags; const char *name; } open_flags[] = {
+static const struct {
+    int flags;
+    const char *name;
+} open_flags[] = {
     { O_WRONLY, "O_WRONLY" },
     { O_RDWR, "O_RDWR" },
     { O_WRONLY | O_TRUNC, "O_TRUNC" },
@@ -506,9 +512,17 @@ Test(stage, of_a_name_as_long_as_can_be)
 Test(stage, copies_where_the_file_system_helps_and_where_it_does_not)
 {
     static char old[300000], new[300001];
-    static const struct { long number; unsigned nth; int error; } rows[] = {
-        { 0, 0, 0 }, { SYS_ioctl, 1, EOPNOTSUPP }, { SYS_copy_file_range, 1, EXDEV }, { SYS_copy_file_range, 1, ENOSYS },
-        { SYS_copy_file_range, 1, EINTR }, { SYS_copy_file_range, 2, EINVAL },
+    static const struct {
+        long number;
+        unsigned nth;
+        int error;
+    } rows[] = {
+        { 0, 0, 0 },
+        { SYS_ioctl, 1, EOPNOTSUPP },
+        { SYS_copy_file_range, 1, EXDEV },
+        { SYS_copy_file_range, 1, ENOSYS },
+        { SYS_copy_file_range, 1, EINTR },
+        { SYS_copy_file_range, 2, EINVAL },
     };
     for (size_t i = 0; i < sizeof old; i++)
         old[i] = (char)(i * 31 + i / 251);
@@ -597,13 +611,15 @@ Test(stage, is_refused_where_others_are_concerned)
 
     put("secret", OLD, 0200);
     cr_assert_eq(chown("secret", NOBODY, 0) | chmod(".", 0777) | setegid(NOBODY) | seteuid(NOBODY), 0);
-    expect_refusal("secret", O_WRONLY, "unreadable"); /* the old content is to stay, and we may only write */
+    expect_refusal("secret", O_WRONLY, "unreadable");      /* the old content is to stay, and we may only write */
     expect_refusal("secret", O_WRONLY | O_TRUNC, "owner"); /* we can't give a file to a group that we aren't in */
 }
 
 Test(stage, is_refused_where_the_path_has_changed)
 {
-    static const struct { const char *from, *to; } renames[] = { { "app", "elsewhere" }, { "other", "app" } };
+    static const struct {
+        const char *from, *to;
+    } renames[] = { { "app", "elsewhere" }, { "other", "app" } };
     for (size_t i = 0; i < COUNT(renames); i++) {
         put("app", OLD, 0755);
         put("other", "other", 0755);
@@ -617,9 +633,15 @@ Test(stage, is_refused_where_the_path_has_changed)
 
 Test(stage, says_which_machine_is_to_blame)
 {
-    static const struct { long number; unsigned nth; int error; const char *expected; } rows[] = {
-        { SYS_openat, 1, EMFILE, "descriptors" }, { SYS_openat, 2, ENFILE, "descriptors" }, { SYS_linkat, 1, ENOSPC, "no-space" },
-        { SYS_linkat, 1, EDQUOT, "no-space" },    { SYS_linkat, 1, EROFS, "read-only" },    { SYS_linkat, 1, ENOENT, "no-proc" },
+    static const struct {
+        long number;
+        unsigned nth;
+        int error;
+        const char *expected;
+    } rows[] = {
+        { SYS_openat, 1, EMFILE, "descriptors" }, { SYS_openat, 2, ENFILE, "descriptors" },
+        { SYS_linkat, 1, ENOSPC, "no-space" },    { SYS_linkat, 1, EDQUOT, "no-space" },
+        { SYS_linkat, 1, EROFS, "read-only" },    { SYS_linkat, 1, ENOENT, "no-proc" },
         { SYS_fchmod, 1, EPERM, "attributes" },   { SYS_copy_file_range, 1, ENOSPC, "no-space" },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -1142,9 +1164,11 @@ Test(stage, whose_target_was_replaced_wins)
 
 Test(stage, takes_over_a_chmod_of_its_target)
 {
-    static const struct { mode_t by_path, by_descriptor, expected; } rows[] = {
-        { 0, 0, 0751 }, { 0700, 0, 0700 }, { 0, 0711, 0711 }, { 04755, 0, 04755 },
-        { 0700, 0711, 0711 }, /* in doubt, what the writer itself said */
+    static const struct {
+        mode_t by_path, by_descriptor, expected;
+    } rows[] = {
+        { 0, 0, 0751 },      { 0700, 0, 0700 },    { 0, 0711, 0711 },
+        { 04755, 0, 04755 }, { 0700, 0711, 0711 }, /* in doubt, what the writer itself said */
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         put("app", OLD, 0751);
@@ -1197,8 +1221,13 @@ static size_t traced(long number, size_t from)
 
 Test(stage, is_synced_as_the_policy_says)
 {
-    static const struct { enum stage_sync sync; unsigned fdatasyncs, fsyncs; } rows[] = {
-        { STAGE_SYNC_NONE, 0, 0 }, { STAGE_SYNC_DATA, 1, 0 }, { STAGE_SYNC_FULL, 0, 2 },
+    static const struct {
+        enum stage_sync sync;
+        unsigned fdatasyncs, fsyncs;
+    } rows[] = {
+        { STAGE_SYNC_NONE, 0, 0 },
+        { STAGE_SYNC_DATA, 1, 0 },
+        { STAGE_SYNC_FULL, 0, 2 },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         int fd = created("app", O_WRONLY | O_TRUNC, 0);
@@ -1221,8 +1250,14 @@ Test(stage, is_synced_as_the_policy_says)
 
 Test(stage, that_can_not_be_synced_is_not_committed)
 {
-    static const struct { int error; enum stage_outcome outcome; } rows[] = {
-        { EIO, STAGE_FAILED }, { ENOSPC, STAGE_FAILED }, { EINVAL, STAGE_REPLACED }, { EROFS, STAGE_REPLACED },
+    static const struct {
+        int error;
+        enum stage_outcome outcome;
+    } rows[] = {
+        { EIO, STAGE_FAILED },
+        { ENOSPC, STAGE_FAILED },
+        { EINVAL, STAGE_REPLACED },
+        { EROFS, STAGE_REPLACED },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
         put("app", OLD, 0755);
@@ -1393,7 +1428,10 @@ Test(stage, is_adopted_only_where_everything_agrees)
 
 Test(stage, is_not_adopted_from_a_stranger)
 {
-    static const struct { uid_t stage, target; bool adopted; } rows[] = {
+    static const struct {
+        uid_t stage, target;
+        bool adopted;
+    } rows[] = {
         { NOBODY, NOBODY, true }, { NOBODY, 0, true }, { 0, NOBODY, false }, { 1, 1, true }, { 1, NOBODY, false }, { 0, 1, false },
     };
     if (geteuid())
@@ -1504,8 +1542,8 @@ Test(stage, that_is_young_is_not_swept_where_it_may_still_be_born)
 Test(stage, sweeps_nothing_else)
 {
     static const char *const others[] = {
-        ".app.etxtbsy-" DEAD "-0123456789a", "app.etxtbsy-" DEAD "-0123456789ab", ".app.swp", ".etxtbsy-" DEAD "-0123456789ab",
-        ".app.etxtbsy-kept-" DEAD "-0123456789ab",
+        ".app.etxtbsy-" DEAD "-0123456789a", "app.etxtbsy-" DEAD "-0123456789ab",       ".app.swp",
+        ".etxtbsy-" DEAD "-0123456789ab",    ".app.etxtbsy-kept-" DEAD "-0123456789ab",
     };
     for (size_t i = 0; i < COUNT(others); i++)
         put(others[i], "x", 0600);

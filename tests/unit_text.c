@@ -5,7 +5,11 @@
 
 Test(text, leaves_out_what_does_not_fit_whole)
 {
-    static const struct { size_t size; const char *first, *second, *expected; bool full; } rows[] = {
+    static const struct {
+        size_t size;
+        const char *first, *second, *expected;
+        bool full;
+    } rows[] = {
         { 8, "abc", "defg", "abcdefg", false },
         { 8, "abc", "defgh", "abc", true },
         { 1, "", "", "", false },
@@ -50,7 +54,11 @@ Test(text, writes_numbers)
 
 Test(text, reads_numbers)
 {
-    static const struct { const char *string; bool valid; uint64_t number; } rows[] = {
+    static const struct {
+        const char *string;
+        bool valid;
+        uint64_t number;
+    } rows[] = {
         { "0", true, 0 },
         { "007", true, 7 },
         { "18446744073709551615", true, UINT64_MAX },

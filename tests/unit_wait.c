@@ -57,7 +57,9 @@ TestSuite(wait, .init = set_clock);
 
 Test(wait, ladder_doubles_up_to_its_cap)
 {
-    static const struct { uint64_t first, cap, failures, expected; } rows[] = {
+    static const struct {
+        uint64_t first, cap, failures, expected;
+    } rows[] = {
         { 100 * US, 8000 * US, 1, 100 * US },
         { 100 * US, 8000 * US, 2, 200 * US },
         { 100 * US, 8000 * US, 3, 400 * US },
@@ -237,7 +239,10 @@ static struct statx file_of(int fd)
 
 Test(wait, finds_the_descriptor_that_holds_the_file_for_writing)
 {
-    static const struct { int flags; bool holds; } rows[] = {
+    static const struct {
+        int flags;
+        bool holds;
+    } rows[] = {
         { O_WRONLY, true }, { O_RDWR, true }, { O_WRONLY | O_APPEND | O_CLOEXEC, true }, { O_RDONLY, false }, { O_PATH, false },
     };
     char ours[] = "/tmp/etxtbsy-unit-XXXXXX", other[] = "/tmp/etxtbsy-unit-XXXXXX";

@@ -156,9 +156,9 @@ static void say_what_was_read(const struct policy_sources *sources, const char *
 int check_main(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "path", required_argument, NULL, 'p' }, { "op", required_argument, NULL, 'o' },
+        { "path", required_argument, NULL, 'p' },    { "op", required_argument, NULL, 'o' },
         { "program", required_argument, NULL, 'x' }, { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' }, { 0 },
+        { "help", no_argument, NULL, 'h' },          { 0 },
     };
     const char *path = NULL, *operation = NULL, *program = NULL;
     bool as_json = false;
@@ -213,8 +213,10 @@ int check_main(int argc, char **argv)
         /* The applets of a multi-call binary differ in this name; the kernel cuts it. */
         snprintf(comm, sizeof comm, "%s", text_base(program));
         question.comm = comm;
-        if (!(question.exe = exe = resolve_program(program)))
+        if (!(question.exe = exe = resolve_program(program))) {
+            free(target);
             return cli_trouble("%s: %s", program, strerror(errno));
+        }
     }
 
     struct complaints complaints = { .said = json_object_new_object() };

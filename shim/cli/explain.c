@@ -98,8 +98,7 @@ static void add_bytes(struct json_object *object, const char *name, const char *
     json_path(&json, name, bytes);
     buffer[json_end(&json)] = '\0';
     struct json_object *parsed = json_tokener_parse(buffer);
-    json_object_object_foreach(parsed, field, value)
-        json_object_object_add(object, field, json_object_get(value));
+    json_object_object_foreach(parsed, field, value) json_object_object_add(object, field, json_object_get(value));
     json_object_put(parsed);
     free(buffer);
 }

@@ -31,9 +31,17 @@ static void add_timestamp(struct json *json, uint64_t now_ns)
     char stamp[32];
     struct text text = TEXT(stamp);
     civil_date(seconds / 86400, &year, &month, &day);
-    const struct { unsigned number; int digits; const char *behind; } parts[] = {
-        { year, 4, "-" }, { month, 2, "-" }, { day, 2, "T" }, { (unsigned)(seconds / 3600 % 24), 2, ":" },
-        { (unsigned)(seconds / 60 % 60), 2, ":" }, { (unsigned)(seconds % 60), 2, "." },
+    const struct {
+        unsigned number;
+        int digits;
+        const char *behind;
+    } parts[] = {
+        { year, 4, "-" },
+        { month, 2, "-" },
+        { day, 2, "T" },
+        { (unsigned)(seconds / 3600 % 24), 2, ":" },
+        { (unsigned)(seconds / 60 % 60), 2, ":" },
+        { (unsigned)(seconds % 60), 2, "." },
         { (unsigned)(now_ns / CLOCK_MS % 1000), 3, "Z" },
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
@@ -44,7 +52,10 @@ static void add_timestamp(struct json *json, uint64_t now_ns)
 }
 
 /* The errnos that a conflict, a refusal or a failed commit is made of; any other is said by its number alone. */
-static const struct { int error; const char *name, *message; } errors[] = {
+static const struct {
+    int error;
+    const char *name, *message;
+} errors[] = {
     { ETXTBSY, "ETXTBSY", "Text file busy" },
     { EACCES, "EACCES", "Permission denied" },
     { EPERM, "EPERM", "Operation not permitted" },

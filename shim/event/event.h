@@ -15,11 +15,11 @@
 #define EVENT_LINE_SIZE 65536
 
 struct event {
-    const char *event;   /* wait, redirect, pending, observe, refuse, config */
-    const char *op;      /* the libc entry point that met the conflict, or that ended it */
-    const char *path;    /* as the program gave it; the target where that isn't known any more */
-    const char *target;  /* resolved; NULL: not known */
-    int error;           /* the errno that it is about; 0: none */
+    const char *event;  /* wait, redirect, pending, observe, refuse, config */
+    const char *op;     /* the libc entry point that met the conflict, or that ended it */
+    const char *path;   /* as the program gave it; the target where that isn't known any more */
+    const char *target; /* resolved; NULL: not known */
+    int error;          /* the errno that it is about; 0: none */
     const char *outcome, *verdict;
     const char *action;  /* NULL: none applies */
     const char *rule;    /* where the action came from */
@@ -27,8 +27,8 @@ struct event {
     const char *message; /* one sentence for a person */
     uint64_t attempts;
     uint64_t waited_ns;
-    int held_fd;         /* this process's own descriptor that is in the way; -1: none */
-    const char *stage;   /* the temporary file's path; NULL: none */
+    int held_fd;                          /* this process's own descriptor that is in the way; -1: none */
+    const char *stage;                    /* the temporary file's path; NULL: none */
     uint64_t bytes, old_inode, new_inode; /* said when `stage` is */
     /* A file that must not get the line, even if stderr leads there: the one that is being replaced. 0: none. */
     uint64_t avoid_device, avoid_inode;

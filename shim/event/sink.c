@@ -81,8 +81,7 @@ static void send_to_descriptor(int fd, const struct event *event, const char *li
 /* Opened for each line, so that a rotated log just goes on; never through a symbolic link that somebody left there. */
 static void send_to_file(const char *path, const struct event *event, const char *line, size_t length)
 {
-    int fd = sys_openat(AT_FDCWD, path,
-                        O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    int fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0)
         return;
     send_to_descriptor(fd, event, line, length);

@@ -26,15 +26,27 @@ const char *const policy_expected_action[] = {
 /* built_in: exec, write, truncate */
 const struct key policy_keys[] = {
     [KEY_LOG] = { "log", KIND_SINKS, true, NULL, "stderr, none, fd:N or an absolute path, several separated by commas", { 0 } },
-    [KEY_IO_URING] = { "io_uring", KIND_CHOICE, true, io_uring_choices, "allow or refuse",
+    [KEY_IO_URING] = { "io_uring",
+                       KIND_CHOICE,
+                       true,
+                       io_uring_choices,
+                       "allow or refuse",
                        { IO_URING_ALLOW, IO_URING_ALLOW, IO_URING_ALLOW } },
     [KEY_SYNC] = { "sync", KIND_CHOICE, true, sync_choices, "none, data or full", { SYNC_FULL, SYNC_FULL, SYNC_FULL } },
     [KEY_ACTION] = { "action", KIND_ACTION, false, policy_actions, NULL, { ACTION_RETRY, ACTION_REDIRECT, ACTION_REDIRECT } },
     [KEY_FIRST] = { "first", KIND_DURATION, false, NULL, DURATION_EXPECTED, { 100 * US, 100 * US, 100 * US } },
     [KEY_CAP] = { "cap", KIND_DURATION, false, NULL, DURATION_EXPECTED, { 8 * CLOCK_MS, 8 * CLOCK_MS, 8 * CLOCK_MS } },
-    [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, NULL, DURATION_EXPECTED,
+    [KEY_MAX_WAIT] = { "max_wait",
+                       KIND_DURATION,
+                       false,
+                       NULL,
+                       DURATION_EXPECTED,
                        { 10 * CLOCK_SECOND, 2 * CLOCK_SECOND, 2 * CLOCK_SECOND } },
-    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork", KIND_DURATION, false, NULL, DURATION_EXPECTED,
+    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork",
+                             KIND_DURATION,
+                             false,
+                             NULL,
+                             DURATION_EXPECTED,
                              { CLOCK_SECOND, CLOCK_SECOND, CLOCK_SECOND } },
     [KEY_MAX_ATTEMPTS] = { "max_attempts", KIND_COUNT, false, NULL, "a whole number; 0 for no limit", { 0, 0, 0 } },
 };
@@ -72,9 +84,17 @@ static bool is_digit(char c)
 /* One or more terms such as "1.5s" or "1min 30s"; a bare number counts seconds, as in systemd.time(7). */
 static bool parse_duration(const char *text, size_t length, uint64_t *ns)
 {
-    static const struct { const char *name; uint64_t ns; } units[] = {
-        { "us", US }, { "ms", CLOCK_MS }, { "s", CLOCK_SECOND }, { "sec", CLOCK_SECOND },
-        { "min", 60 * CLOCK_SECOND }, { "m", 60 * CLOCK_SECOND }, { "h", 3600 * CLOCK_SECOND },
+    static const struct {
+        const char *name;
+        uint64_t ns;
+    } units[] = {
+        { "us", US },
+        { "ms", CLOCK_MS },
+        { "s", CLOCK_SECOND },
+        { "sec", CLOCK_SECOND },
+        { "min", 60 * CLOCK_SECOND },
+        { "m", 60 * CLOCK_SECOND },
+        { "h", 3600 * CLOCK_SECOND },
     };
     const uint64_t limit = 365 * 24 * 3600 * CLOCK_SECOND; /* a year: more is a typing error */
     uint64_t sum = 0;

@@ -23,7 +23,11 @@ struct decision {
 static void complain(const struct decision *decision, unsigned line, struct span found, const char *expected)
 {
     struct policy_complaint complaint = {
-        .file = decision->file, .line = line, .found = found.at, .found_length = found.length, .expected = expected,
+        .file = decision->file,
+        .line = line,
+        .found = found.at,
+        .found_length = found.length,
+        .expected = expected,
     };
     if (decision->listener)
         decision->listener->complain(decision->listener->context, &complaint);
@@ -34,8 +38,7 @@ static struct span span_of(const char *string)
     return (struct span){ string, strlen(string) };
 }
 
-static void set(const struct decision *decision, enum policy_key key, struct span text, uint64_t value,
-                struct policy_origin origin)
+static void set(const struct decision *decision, enum policy_key key, struct span text, uint64_t value, struct policy_origin origin)
 {
     struct policy *policy = decision->policy;
     policy->value[key] = value;
@@ -246,7 +249,7 @@ static void take_environment(const struct decision *decision, const char *enviro
             continue;
         uint64_t value = 0;
         const char *expected = key == POLICY_KEYS ? "the name of a key, such as ETXTBSY_LOG, ETXTBSY_WRITE or ETXTBSY_EXEC_MAX_WAIT"
-                               : key_parse(key, for_one ? operation : asked, text.at, text.length, &value);
+                                                  : key_parse(key, for_one ? operation : asked, text.at, text.length, &value);
         if (expected)
             complain(decision, 0, span_of(entry), expected);
         else if (!for_one || operation == asked)
@@ -296,8 +299,13 @@ void policy_add_origin(struct text *text, const struct policy_origin *origin)
 
 static void add_duration(struct text *text, uint64_t ns)
 {
-    static const struct { uint64_t ns; const char *name; } units[] = {
-        { CLOCK_SECOND, "s" }, { CLOCK_MS, "ms" }, { 1000, "us" },
+    static const struct {
+        uint64_t ns;
+        const char *name;
+    } units[] = {
+        { CLOCK_SECOND, "s" },
+        { CLOCK_MS, "ms" },
+        { 1000, "us" },
     };
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (ns % units[i].ns == 0) {

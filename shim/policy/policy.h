@@ -56,9 +56,9 @@ struct policy {
 
 struct policy_question {
     enum policy_operation operation;
-    const char *path;    /* the resolved target */
-    const char *exe;     /* path of the program that asks */
-    const char *comm;    /* and its name, which tells the applets of one multi-call binary apart */
+    const char *path; /* the resolved target */
+    const char *exe;  /* path of the program that asks */
+    const char *comm; /* and its name, which tells the applets of one multi-call binary apart */
 };
 
 struct policy_complaint {
@@ -83,8 +83,7 @@ struct policy_sources {
 /* What this process decides from: the standard file and the environment that policy_remember_environment kept. */
 struct policy_sources policy_sources(void);
 
-void policy_decide(struct policy *, const struct policy_question *, const struct policy_sources *,
-                   const struct policy_listener *);
+void policy_decide(struct policy *, const struct policy_question *, const struct policy_sources *, const struct policy_listener *);
 
 /*
  * Keeps the ETXTBSY_* variables of `environment`, for the constructor: later the program may change or overwrite them.

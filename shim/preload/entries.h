@@ -37,12 +37,12 @@ extern struct next next;
 /* Finds a libc function for NEXT. One that this libc lacks answers -1 and ENOSYS. */
 next_function next_find(const char *name);
 
-#define ENTRY(result, name, parameters)                          \
-    static inline result (*next_##name(void))parameters          \
-    {                                                            \
-        if (unlikely(!next.name))                                \
-            next.name = (result(*) parameters)next_find(#name);  \
-        return next.name;                                        \
+#define ENTRY(result, name, parameters)                                                                                            \
+    static inline result(*next_##name(void)) parameters                                                                            \
+    {                                                                                                                              \
+        if (unlikely(!next.name))                                                                                                  \
+            next.name = (result(*) parameters)next_find(#name);                                                                    \
+        return next.name;                                                                                                          \
     }
 #include "entries.def"
 #undef ENTRY

@@ -48,33 +48,41 @@ static int attempt_spawn(const struct run *run)
 static int start(const char *op, const char *path, bool searches, const struct spawn *spawn, char *const argv[], char *const envp[])
 {
     struct run run = {
-        .op = op, .dirfd = AT_FDCWD, .path = path, .searches = searches, .spawns = true,
-        .once = is_marked(spawn->actions, MARK_EXCLUSIVE), .files = spawn->actions, .call = spawn, .argv = argv, .envp = envp,
+        .op = op,
+        .dirfd = AT_FDCWD,
+        .path = path,
+        .searches = searches,
+        .spawns = true,
+        .once = is_marked(spawn->actions, MARK_EXCLUSIVE),
+        .files = spawn->actions,
+        .call = spawn,
+        .argv = argv,
+        .envp = envp,
     };
     return run_program(&run, attempt_spawn);
 }
 
-int wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-                     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+int wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+                     char *const argv[], char *const envp[])
 {
     return start("posix_spawn", path, false, &(struct spawn){ NEXT(posix_spawn), pid, actions, attributes }, argv, envp);
 }
 
-int wrap_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions,
-                      const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+int wrap_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+                      char *const argv[], char *const envp[])
 {
     return start("posix_spawnp", file, true, &(struct spawn){ NEXT(posix_spawnp), pid, actions, attributes }, argv, envp);
 }
 
 #if __GLIBC_PREREQ(2, 39)
-int wrap_pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions,
-                     const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+int wrap_pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+                     char *const argv[], char *const envp[])
 {
     return start("pidfd_spawn", path, false, &(struct spawn){ NEXT(pidfd_spawn), pidfd, actions, attributes }, argv, envp);
 }
 
-int wrap_pidfd_spawnp(int *pidfd, const char *file, const posix_spawn_file_actions_t *actions,
-                      const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
+int wrap_pidfd_spawnp(int *pidfd, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+                      char *const argv[], char *const envp[])
 {
     return start("pidfd_spawnp", file, true, &(struct spawn){ NEXT(pidfd_spawnp), pidfd, actions, attributes }, argv, envp);
 }
@@ -85,7 +93,8 @@ int wrap_posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions, i
     if (flags & O_EXCL)
         set_mark(actions, MARK_EXCLUSIVE);
     /* Behind a change of directory a relative path means a file that we can't know. */
-    else if ((flags & (O_ACCMODE | O_TRUNC)) && !is_marked(actions, MARK_CLOSEFROM) && (path[0] == '/' || !is_marked(actions, MARK_DIRECTORY))) {
+    else if ((flags & (O_ACCMODE | O_TRUNC)) && !is_marked(actions, MARK_CLOSEFROM) &&
+             (path[0] == '/' || !is_marked(actions, MARK_DIRECTORY))) {
         int stage = spawn_files_open(actions, path, flags, mode);
         if (unlikely(stage >= 0))
             return posix_spawn_file_actions_adddup2(actions, stage, fd);

@@ -23,8 +23,7 @@ static int mode_flags(const char *mode)
 
 static int open_instead(const char *op, const char *path, const char *mode)
 {
-    return write_open(&(struct write_open){
-        .op = op, .dirfd = AT_FDCWD, .path = path, .flags = mode_flags(mode), .mode = 0666 });
+    return write_open(&(struct write_open){ .op = op, .dirfd = AT_FDCWD, .path = path, .flags = mode_flags(mode), .mode = 0666 });
 }
 
 static void let_go(int fd, const char *op)

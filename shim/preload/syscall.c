@@ -24,8 +24,8 @@ static long answer_open(long fd, int dirfd, const char *path, int flags, mode_t 
         stage_join_opened((int)fd);
     if (fd >= 0 || errno != ETXTBSY)
         return fd;
-    return write_open(&(struct write_open){
-        .op = "syscall", .dirfd = dirfd, .path = path, .flags = flags, .mode = mode, .resolve = resolve });
+    return write_open(
+        &(struct write_open){ .op = "syscall", .dirfd = dirfd, .path = path, .flags = flags, .mode = mode, .resolve = resolve });
 }
 
 static int attempt_exec(const struct run *run)
@@ -92,11 +92,18 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
             release_all("syscall", STAGE_AT_EXIT);
         break;
     case SYS_execve:
-        return start((struct run){ .op = "syscall", .dirfd = AT_FDCWD, .path = (const char *)a, .argv = (char *const *)b,
-                                   .envp = (char *const *)c }, attempt_exec);
+        return start(
+            (struct run){
+                .op = "syscall", .dirfd = AT_FDCWD, .path = (const char *)a, .argv = (char *const *)b, .envp = (char *const *)c },
+            attempt_exec);
     case SYS_execveat:
-        return start((struct run){ .op = "syscall", .dirfd = (int)a, .path = (const char *)b, .argv = (char *const *)c,
-                                   .envp = (char *const *)d, .flags = (int)e }, attempt_execveat);
+        return start((struct run){ .op = "syscall",
+                                   .dirfd = (int)a,
+                                   .path = (const char *)b,
+                                   .argv = (char *const *)c,
+                                   .envp = (char *const *)d,
+                                   .flags = (int)e },
+                     attempt_execveat);
     case SYS_io_uring_setup:
         if (refuse_io_uring()) {
             errno = ENOSYS;

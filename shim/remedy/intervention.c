@@ -46,8 +46,14 @@ static void note_complaint(void *context, const struct policy_complaint *complai
 
 static void say_complaint(struct intervention *intervention, const struct complaints *complaints)
 {
-    struct event event = { .op = intervention->event.op, .path = complaints->file, .held_fd = -1, .event = "config",
-                           .outcome = "ignored", .verdict = "failed", .reason = "configuration", .message = intervention->message };
+    struct event event = { .op = intervention->event.op,
+                           .path = complaints->file,
+                           .held_fd = -1,
+                           .event = "config",
+                           .outcome = "ignored",
+                           .verdict = "failed",
+                           .reason = "configuration",
+                           .message = intervention->message };
     struct text message = TEXT(intervention->message);
     text_add(&message, complaints->file);
     if (complaints->first.line) {
@@ -74,7 +80,10 @@ enum policy_action intervention_decide(struct intervention *intervention, enum p
     struct complaints complaints = { .count = 0 };
     struct policy_listener listener = { note_complaint, &complaints };
     struct policy_question question = {
-        .operation = operation, .path = path, .exe = intervention->exe, .comm = intervention->comm,
+        .operation = operation,
+        .path = path,
+        .exe = intervention->exe,
+        .comm = intervention->comm,
     };
     intervention->sources = policy_sources();
     policy_decide(&intervention->policy, &question, &intervention->sources, &listener);
@@ -95,7 +104,9 @@ struct wait_bounds intervention_bounds(const struct intervention *intervention)
 {
     const uint64_t *value = intervention->policy.value;
     struct wait_bounds bounds = {
-        .first_ns = value[KEY_FIRST], .cap_ns = value[KEY_CAP], .max_wait_ns = value[KEY_MAX_WAIT],
+        .first_ns = value[KEY_FIRST],
+        .cap_ns = value[KEY_CAP],
+        .max_wait_ns = value[KEY_MAX_WAIT],
         .max_attempts = value[KEY_MAX_ATTEMPTS],
     };
     /* The parent's thread stands still meanwhile. */
@@ -107,7 +118,9 @@ struct wait_bounds intervention_bounds(const struct intervention *intervention)
 /* One sentence for a person, from the same facts as the fields. */
 static void compose_message(struct intervention *intervention)
 {
-    static const struct { const char *outcome, *text; } sentences[] = {
+    static const struct {
+        const char *outcome, *text;
+    } sentences[] = {
         { "succeeded", " was busy, and no longer is after a wait" },
         { "waiting", " is busy; waiting for it" },
         { "gave-up", " stayed busy until the end of the wait" },

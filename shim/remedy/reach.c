@@ -151,8 +151,8 @@ bool reach_extends_to(const struct run *run, const char *candidate)
 
 #define PRELOAD "LD_PRELOAD="
 
-/* The item of a list of libraries that is a relative path with this library's name; its length, or 0. */
-static size_t find_relative(const char *list, const char **item)
+/* Finds the item of a list of libraries that is the relative path by which this library was loaded. */
+static bool find_relative(const char *list, const char **item)
 {
     static const char separators[] = " :";
     for (const char *at = list + strspn(list, separators); *at; at += strspn(at, separators)) {
@@ -161,11 +161,11 @@ static size_t find_relative(const char *list, const char **item)
         if (*at != '/' && *at != '$' && memchr(at, '/', length) && dladdr((const void *)find_relative, &self) && self.dli_fname &&
             strlen(self.dli_fname) == length && !memcmp(self.dli_fname, at, length)) {
             *item = at;
-            return length;
+            return true;
         }
         at += length;
     }
-    return 0;
+    return false;
 }
 
 void reach_make_absolute(char **environment)
@@ -174,9 +174,10 @@ void reach_make_absolute(char **environment)
     int saved = errno;
     for (; *environment; environment++) {
         const char *item;
-        size_t length;
-        if (strncmp(*environment, PRELOAD, strlen(PRELOAD)) || !(length = find_relative(*environment + strlen(PRELOAD), &item)))
+        if (strncmp(*environment, PRELOAD, strlen(PRELOAD)) != 0)
             continue;
+        if (!find_relative(*environment + strlen(PRELOAD), &item))
+            break;
         char *directory = scratch_map(PATH_MAX);
         struct text text = TEXT(absolute);
         if (directory && sys_call(SYS_getcwd, directory, PATH_MAX) > 0 && directory[0] == '/') {

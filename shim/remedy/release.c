@@ -9,7 +9,8 @@
 
 /*
  * Asks whether anybody else holds the stage. When the creator lets go, a holder is most often a child that another thread
- * has just forked and that will exec at once: that clears in a few milliseconds, and the program may be about to start what it has written.
+ * has just forked and that will exec at once: that clears in a few milliseconds, and the program may be about to start what it has
+ * written.
  */
 static enum stage_end ask(struct stage_release *release, struct stage_report *report)
 {

@@ -63,8 +63,8 @@ int spawn_files_open(const void *actions, const char *path, int flags, mode_t mo
     static const char op[] = "posix_spawn_file_actions_addopen";
     int saved = errno, fd = -1;
     if (is_busy(path, flags))
-        fd = write_open_at_once(&(struct write_open){
-            .op = op, .dirfd = AT_FDCWD, .path = path, .flags = flags | O_CLOEXEC, .mode = mode });
+        fd = write_open_at_once(
+            &(struct write_open){ .op = op, .dirfd = AT_FDCWD, .path = path, .flags = flags | O_CLOEXEC, .mode = mode });
     if (fd >= 0) {
         int high = sys_fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
         if (high >= 0) {

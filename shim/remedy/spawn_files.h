@@ -1,7 +1,7 @@
 /*
  * posix_spawn_file_actions_addopen opens its file inside libc, in the child, where no wrapper is called. So the stage for a busy
- * file is made when the action is added, and the child gets a dup2 of it instead. The stage's descriptor belongs to the file actions
- * and goes with them. It is close-on-exec and has a high number, out of the program's way.
+ * file is made when the action is added, and the child gets a dup2 of it instead. The stage's descriptor belongs to the file
+ * actions and goes with them. It is close-on-exec and has a high number, out of the program's way.
  */
 #ifndef REMEDY_SPAWN_FILES_H
 #define REMEDY_SPAWN_FILES_H

@@ -13,7 +13,9 @@ static int open_again(const struct write_open *open)
 {
     if (!open->resolve)
         return sys_openat(open->dirfd, open->path, open->flags, open->mode);
-    struct open_how how = { .flags = (uint64_t)open->flags, .mode = open->flags & O_CREAT ? open->mode : 0, .resolve = open->resolve };
+    struct open_how how = { .flags = (uint64_t)open->flags,
+                            .mode = open->flags & O_CREAT ? open->mode : 0,
+                            .resolve = open->resolve };
     return (int)sys_call(SYS_openat2, open->dirfd, open->path, &how, sizeof how);
 }
 

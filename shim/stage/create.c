@@ -121,8 +121,8 @@ static const char *copy_content(struct birth *birth)
 {
     if (!birth->request->keep)
         return NULL;
-    int old = sys_openat(birth->dirfd, base_of(birth->request->target),
-                         O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0);
+    int old =
+        sys_openat(birth->dirfd, base_of(birth->request->target), O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0);
     if (old < 0)
         return errno == EACCES ? "unreadable" : refusal_of_errno();
     struct statx now;
@@ -145,8 +145,7 @@ static const char *give_attributes(struct birth *birth)
     struct statx now;
     if (sys_fstat(birth->fd, &now) < 0)
         return "attributes";
-    if ((now.stx_uid != file->stx_uid || now.stx_gid != file->stx_gid) &&
-        sys_fchown(birth->fd, file->stx_uid, file->stx_gid) < 0)
+    if ((now.stx_uid != file->stx_uid || now.stx_gid != file->stx_gid) && sys_fchown(birth->fd, file->stx_uid, file->stx_gid) < 0)
         return "owner";
     if (sys_fchmod(birth->fd, file->stx_mode & 07777) < 0)
         return "attributes";
@@ -272,8 +271,8 @@ static void undo(struct birth *birth)
 int stage_create(const struct stage_request *request, const char **reason)
 {
     static const char *(*const steps[])(struct birth *) = {
-        open_directory, find_obstacle, make_file, copy_content, give_attributes, clear_litter, give_name, make_known,
-        open_for_caller,
+        open_directory, find_obstacle, make_file,  copy_content,    give_attributes,
+        clear_litter,   give_name,     make_known, open_for_caller,
     };
     stage_forget_gone();
     struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1 };

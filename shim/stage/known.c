@@ -13,9 +13,8 @@ struct stage_known *known_reserve(void)
 {
     for (struct stage_known *known = table; known < table + STAGES_KNOWN_MAX; known++) {
         unsigned state = __atomic_load_n(&known->state, __ATOMIC_RELAXED);
-        if ((state & STATE_MASK) == FREE &&
-            __atomic_compare_exchange_n(&known->state, &state, state + NEXT_USE + FILLING, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED)) {
+        if ((state & STATE_MASK) == FREE && __atomic_compare_exchange_n(&known->state, &state, state + NEXT_USE + FILLING, false,
+                                                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             known->pending = false;
             known->op = NULL;
             return known;

@@ -17,14 +17,14 @@
 #define STAGES_KNOWN_MAX 64
 
 struct stage_known {
-    unsigned state;           /* free, filling or live, and which use of the slot this is; by atomic operations */
-    uint64_t device, inode;   /* of the stage */
+    unsigned state;                       /* free, filling or live, and which use of the slot this is; by atomic operations */
+    uint64_t device, inode;               /* of the stage */
     uint64_t target_device, target_inode; /* of the file that it will replace, when it was made */
-    uint32_t target_mode;     /* likewise: tells a chmod by path from one by descriptor */
+    uint32_t target_mode;                 /* likewise: tells a chmod by path from one by descriptor */
     pid_t creator;
-    bool pending;             /* the creator has let go, and said so */
-    const char *op;           /* the entry point that asked for it; NULL in a process that adopted it */
-    char path[PATH_MAX];      /* when it was made or adopted; a directory may have moved since */
+    bool pending;        /* the creator has let go, and said so */
+    const char *op;      /* the entry point that asked for it; NULL in a process that adopted it */
+    char path[PATH_MAX]; /* when it was made or adopted; a directory may have moved since */
     char target[PATH_MAX];
 };
 

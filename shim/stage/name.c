@@ -54,7 +54,9 @@ bool stage_name_parse(const char *name, struct stage_name *parsed)
     if ((size_t)(digits - name) < mark + 2 || memcmp(digits - mark, MARK, mark))
         return false;
     *parsed = (struct stage_name){
-        .base_length = (size_t)(digits - name) - mark - 1, .whole = *separator == '-', .creator = (pid_t)pid,
+        .base_length = (size_t)(digits - name) - mark - 1,
+        .whole = *separator == '-',
+        .creator = (pid_t)pid,
     };
     return parsed->whole ? parsed->base_length <= BASE_MAX : parsed->base_length == BASE_MAX;
 }

@@ -29,7 +29,8 @@ bool stage_identify(int fd, struct stage_identity *identity)
     errno = saved;
     if (!known || !known->target_inode)
         return false;
-    *identity = (struct stage_identity){ (uint32_t)(known->target_device >> 32), (uint32_t)known->target_device, known->target_inode };
+    *identity =
+        (struct stage_identity){ (uint32_t)(known->target_device >> 32), (uint32_t)known->target_device, known->target_inode };
     return true;
 }
 

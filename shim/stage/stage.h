@@ -45,8 +45,8 @@ int stage_resolve(struct stage_target *, int dirfd, const char *path, int flags,
 
 struct stage_request {
     const struct stage_target *target;
-    int flags;     /* of the caller's open */
-    int64_t keep;  /* how many bytes of the old content to start with; STAGE_KEEP_ALL, 0 for none */
+    int flags;    /* of the caller's open */
+    int64_t keep; /* how many bytes of the old content to start with; STAGE_KEEP_ALL, 0 for none */
     const char *op;
 };
 
@@ -83,8 +83,8 @@ struct stage_report {
     uint64_t device, inode; /* of the stage */
     uint64_t target_inode;  /* that it replaced; 0: none */
     uint64_t bytes;
-    const char *op;         /* the entry point that asked for it; NULL if that was before an exec */
-    bool early;             /* somebody could still write */
+    const char *op; /* the entry point that asked for it; NULL if that was before an exec */
+    bool early;     /* somebody could still write */
     char path[PATH_MAX];
     char target[PATH_MAX];
 };

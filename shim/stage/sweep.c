@@ -29,9 +29,9 @@ static void sweep_one(int dirfd, const char *name, bool born_locked)
     int fd = sys_openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
     if (fd < 0)
         return;
-    if (sys_fstat(fd, &opened) == 0 && S_ISREG(opened.stx_mode) && opened.stx_nlink == 1 &&
-        (born_locked || !is_young(&opened)) && sys_flock(fd, LOCK_EX | LOCK_NB) == 0 &&
-        sys_statx(dirfd, name, AT_SYMLINK_NOFOLLOW, &named) == 0 && sys_same_file(&opened, &named))
+    if (sys_fstat(fd, &opened) == 0 && S_ISREG(opened.stx_mode) && opened.stx_nlink == 1 && (born_locked || !is_young(&opened)) &&
+        sys_flock(fd, LOCK_EX | LOCK_NB) == 0 && sys_statx(dirfd, name, AT_SYMLINK_NOFOLLOW, &named) == 0 &&
+        sys_same_file(&opened, &named))
         sys_unlinkat(dirfd, name);
     sys_close(fd);
 }

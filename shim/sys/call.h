@@ -26,8 +26,7 @@ extern sys_function *sys_entry;
 
 /* sys_call(number, …): up to six arguments, numbers or pointers; those that are left out are 0. */
 #define sys_call(...) SYS_PAD(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
-#define SYS_PAD(number, a, b, c, d, e, f, ...) \
-    sys_entry((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define SYS_PAD(number, a, b, c, d, e, f, ...) sys_entry((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)

@@ -27,12 +27,12 @@ extern char **environ;
 
 static const char *target;
 
-#define must(condition)                                                                                  \
-    do {                                                                                                 \
-        if (!(condition)) {                                                                              \
-            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                 \
-            exit(1);                                                                                     \
-        }                                                                                                \
+#define must(condition)                                                                                                            \
+    do {                                                                                                                           \
+        if (!(condition)) {                                                                                                        \
+            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                                           \
+            exit(1);                                                                                                               \
+        }                                                                                                                          \
     } while (0)
 
 static void put(int fd, const char *text)
@@ -393,6 +393,14 @@ static void converting_stream(void)
     must(fclose(stream) == 0);
 }
 
+static void closes_all_streams(void)
+{
+    FILE *stream = fopen(target, "w");
+    must(stream && fputs("one ", stream) >= 0);
+    must(fcloseall() == 0);
+    put(fileno(stream), "two"); /* fcloseall flushes, and leaves the descriptor open */
+}
+
 static void reopened_mode(void)
 {
     FILE *stream = fopen(target, "w");
@@ -532,17 +540,55 @@ static void somebody_elses_stderr(void)
         exit(1);
 }
 
-static const struct { const char *name; void (*play)(void); } scenes[] = {
-#define SCENE(name) { #name, name }
-    SCENE(append), SCENE(read_write), SCENE(reader_truncates), SCENE(flags_and_number), SCENE(relative_and_chdir),
-    SCENE(directory_descriptor), SCENE(symbolic_link), SCENE(two_opens), SCENE(by_its_descriptor), SCENE(duplicates),
-    SCENE(child_is_last), SCENE(parent_is_last), SCENE(child_is_killed), SCENE(exec_closes), SCENE(exec_keeps),
-    SCENE(exec_of_a_static_program), SCENE(vfork_child_writes), SCENE(vfork_child_opens), SCENE(passed_descriptor),
-    SCENE(mapping_kept), SCENE(last_thread_ends), SCENE(buffered_until_exit), SCENE(close_everything), SCENE(no_descriptor_left),
-    SCENE(no_descriptor_left_at_exit), SCENE(locks_it), SCENE(errno_stays), SCENE(append_stream), SCENE(converting_stream),
-    SCENE(reopened_mode), SCENE(stream_of_a_stream), SCENE(spawn_never), SCENE(spawn_twice), SCENE(spawn_passes_by_dup2),
-    SCENE(replaced_meanwhile), SCENE(unlinked_meanwhile), SCENE(mode_changed_meanwhile), SCENE(mode_changed_by_descriptor),
-    SCENE(directory_moved), SCENE(somebody_elses_stderr),
+static const struct {
+    const char *name;
+    void (*play)(void);
+} scenes[] = {
+#define SCENE(name)                                                                                                                \
+    {                                                                                                                              \
+#name, name                                                                                                                \
+    }
+    SCENE(append),
+    SCENE(read_write),
+    SCENE(reader_truncates),
+    SCENE(flags_and_number),
+    SCENE(relative_and_chdir),
+    SCENE(directory_descriptor),
+    SCENE(symbolic_link),
+    SCENE(two_opens),
+    SCENE(by_its_descriptor),
+    SCENE(duplicates),
+    SCENE(child_is_last),
+    SCENE(parent_is_last),
+    SCENE(child_is_killed),
+    SCENE(exec_closes),
+    SCENE(exec_keeps),
+    SCENE(exec_of_a_static_program),
+    SCENE(vfork_child_writes),
+    SCENE(vfork_child_opens),
+    SCENE(passed_descriptor),
+    SCENE(mapping_kept),
+    SCENE(last_thread_ends),
+    SCENE(buffered_until_exit),
+    SCENE(close_everything),
+    SCENE(no_descriptor_left),
+    SCENE(no_descriptor_left_at_exit),
+    SCENE(locks_it),
+    SCENE(errno_stays),
+    SCENE(append_stream),
+    SCENE(converting_stream),
+    SCENE(closes_all_streams),
+    SCENE(reopened_mode),
+    SCENE(stream_of_a_stream),
+    SCENE(spawn_never),
+    SCENE(spawn_twice),
+    SCENE(spawn_passes_by_dup2),
+    SCENE(replaced_meanwhile),
+    SCENE(unlinked_meanwhile),
+    SCENE(mode_changed_meanwhile),
+    SCENE(mode_changed_by_descriptor),
+    SCENE(directory_moved),
+    SCENE(somebody_elses_stderr),
 };
 
 int main(int argc, char **argv)

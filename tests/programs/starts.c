@@ -24,12 +24,12 @@ extern char **environ;
 
 static const char *target;
 
-#define must(condition)                                                                          \
-    do {                                                                                         \
-        if (!(condition)) {                                                                      \
-            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));         \
-            exit(1);                                                                             \
-        }                                                                                        \
+#define must(condition)                                                                                                            \
+    do {                                                                                                                           \
+        if (!(condition)) {                                                                                                        \
+            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                                           \
+            exit(1);                                                                                                               \
+        }                                                                                                                          \
     } while (0)
 
 static char *const *arguments(const char *word)
@@ -259,10 +259,19 @@ static void vfork_memory(void)
     printf("%s\n", pages[1] <= pages[0] ? "no growth" : "grows");
 }
 
-static const struct { const char *name; void (*play)(void); } scenes[] = {
-#define SCENE(name) { #name, name }
-    SCENE(held_by_itself), SCENE(held_by_another_thread), SCENE(in_a_vfork_child), SCENE(among_signals), SCENE(cancelled),
-    SCENE(killed), SCENE(io_uring), SCENE(race), SCENE(redirect_storm), SCENE(vfork_memory),
+static const struct {
+    const char *name;
+    void (*play)(void);
+} scenes[] = {
+#define SCENE(name)                                                                                                                \
+    {                                                                                                                              \
+#name, name                                                                                                                \
+    }
+    SCENE(held_by_itself),   SCENE(held_by_another_thread),
+    SCENE(in_a_vfork_child), SCENE(among_signals),
+    SCENE(cancelled),        SCENE(killed),
+    SCENE(io_uring),         SCENE(race),
+    SCENE(redirect_storm),   SCENE(vfork_memory),
 };
 
 int main(int argc, char **argv)

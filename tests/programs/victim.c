@@ -190,15 +190,15 @@ static int stat_by_entry(void)
     int fd = open(target, writing, 0644);
     if (fd < 0 || !say(fd) || stat(target, &path) < 0)
         return fail();
-    int result = is("fstat")           ? fstat(fd, &opened)
-                 : is("fstat64")       ? fstat64(fd, &opened64)
-                 : is("fstatat")       ? fstatat(fd, "", &opened, AT_EMPTY_PATH)
-                 : is("fstatat64")     ? fstatat64(fd, "", &opened64, AT_EMPTY_PATH)
-                 : is("__fxstat")      ? __fxstat(1, fd, &opened)
-                 : is("__fxstat64")    ? __fxstat64(1, fd, &opened64)
-                 : is("__fxstatat")    ? __fxstatat(1, fd, "", &opened, AT_EMPTY_PATH)
-                 : is("__fxstatat64")  ? __fxstatat64(1, fd, "", &opened64, AT_EMPTY_PATH)
-                                       : statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &extended);
+    int result = is("fstat")          ? fstat(fd, &opened)
+                 : is("fstat64")      ? fstat64(fd, &opened64)
+                 : is("fstatat")      ? fstatat(fd, "", &opened, AT_EMPTY_PATH)
+                 : is("fstatat64")    ? fstatat64(fd, "", &opened64, AT_EMPTY_PATH)
+                 : is("__fxstat")     ? __fxstat(1, fd, &opened)
+                 : is("__fxstat64")   ? __fxstat64(1, fd, &opened64)
+                 : is("__fxstatat")   ? __fxstatat(1, fd, "", &opened, AT_EMPTY_PATH)
+                 : is("__fxstatat64") ? __fxstatat64(1, fd, "", &opened64, AT_EMPTY_PATH)
+                                      : statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &extended);
     ino_t inode = is("statx") ? (ino_t)extended.stx_ino : strstr(entry, "64") ? opened64.st_ino : opened.st_ino;
     if (result < 0 || inode != path.st_ino)
         return fprintf(stderr, "%s: inode %lu, by path %lu\n", entry, (unsigned long)inode, (unsigned long)path.st_ino), 1;
