@@ -187,28 +187,49 @@ pid_t run_busy(const char *path)
     return pid;
 }
 
-pid_t hold_open(const char *path, int milliseconds)
+enum hold { HOLD_AT_ONCE, HOLD_UNTIL_TRIED };
+
+static void hold(const char *path, int milliseconds, enum hold how, int ready)
+{
+    char byte = 0;
+    int fd = open(path, O_WRONLY | O_CLOEXEC), watch = inotify_init1(IN_CLOEXEC);
+    if (fd < 0 || inotify_add_watch(watch, path, IN_OPEN) < 0 || write(ready, &byte, 1) != 1)
+        _exit(1);
+    close(ready);
+    struct pollfd poll_for = { .fd = watch, .events = POLLIN };
+    if (how == HOLD_UNTIL_TRIED)
+        poll(&poll_for, 1, 20000);
+    while (milliseconds < 0)
+        pause();
+    usleep((useconds_t)milliseconds * 1000);
+    _exit(0);
+}
+
+static pid_t start_holder(const char *path, int milliseconds, enum hold how)
 {
     int ready[2];
-    char byte = 0;
+    char byte;
     cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
     pid_t pid = fork();
     if (pid == 0) {
         be_a_child();
-        if (open(path, O_WRONLY | O_CLOEXEC) < 0 || write(ready[1], &byte, 1) != 1)
-            _exit(1);
-        close(ready[1]);
-        if (milliseconds < 0)
-            for (;;)
-                pause();
-        usleep((useconds_t)milliseconds * 1000);
-        _exit(0);
+        hold(path, milliseconds, how, ready[1]);
     }
     close(ready[1]);
     cr_assert_eq(read(ready[0], &byte, 1), 1, "the holder couldn't open %s", path);
     close(ready[0]);
     remember(pid);
     return pid;
+}
+
+pid_t hold_open(const char *path, int milliseconds)
+{
+    return start_holder(path, milliseconds, HOLD_AT_ONCE);
+}
+
+pid_t hold_until_tried(const char *path, int milliseconds)
+{
+    return start_holder(path, milliseconds, HOLD_UNTIL_TRIED);
 }
 
 static void set_environment(const struct place *place, enum shim shim, const char *environment)
@@ -381,28 +402,4 @@ bool have_programs(const char *names, char missing[100])
         }
     }
     return true;
-}
-
-pid_t hold_until_tried(const char *path, int milliseconds)
-{
-    int ready[2];
-    char byte = 0;
-    cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        be_a_child();
-        int fd = open(path, O_WRONLY | O_CLOEXEC), watch = inotify_init1(IN_CLOEXEC);
-        if (fd < 0 || inotify_add_watch(watch, path, IN_OPEN) < 0 || write(ready[1], &byte, 1) != 1)
-            _exit(1);
-        close(ready[1]);
-        struct pollfd poll_for = { .fd = watch, .events = POLLIN };
-        poll(&poll_for, 1, 20000);
-        usleep((useconds_t)milliseconds * 1000);
-        _exit(0);
-    }
-    close(ready[1]);
-    cr_assert_eq(read(ready[0], &byte, 1), 1, "the holder couldn't open %s", path);
-    close(ready[0]);
-    remember(pid);
-    return pid;
 }

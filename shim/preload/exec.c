@@ -76,7 +76,6 @@ int wrap_execveat(int dirfd, const char *path, char *const argv[], char *const e
 }
 #endif
 
-/* The lists of execl and its like end with a null pointer; behind that, execle has the environment. */
 static size_t list_length(const char *arg, va_list rest)
 {
     size_t length = 0;
@@ -85,49 +84,48 @@ static size_t list_length(const char *arg, va_list rest)
     return length;
 }
 
-static void list_copy(char **argv, size_t length, const char *arg, va_list *rest)
+/* The lists of execl and its like end with a null pointer; behind that, execle has the environment. */
+enum list { LIST, LIST_AND_ENVIRONMENT, LIST_SEARCH };
+
+static int start_list(const char *op, enum list kind, const char *path, const char *arg, va_list rest)
 {
-    for (size_t i = 0; i < length; i++, arg = va_arg(*rest, const char *))
+    va_list counted;
+    va_copy(counted, rest);
+    size_t length = list_length(arg, counted);
+    va_end(counted);
+
+    char *argv[length + 1];
+    for (size_t i = 0; i < length; i++, arg = va_arg(rest, const char *))
         argv[i] = (char *)arg;
     argv[length] = NULL;
+    if (kind == LIST_SEARCH)
+        return start_search(op, path, argv, environ);
+    return start_path(op, path, argv, kind == LIST ? environ : va_arg(rest, char *const *));
 }
 
 int wrap_execl(const char *path, const char *arg, ...)
 {
     va_list rest;
     va_start(rest, arg);
-    size_t length = list_length(arg, rest);
+    int result = start_list("execl", LIST, path, arg, rest);
     va_end(rest);
-    char *argv[length + 1];
-    va_start(rest, arg);
-    list_copy(argv, length, arg, &rest);
-    va_end(rest);
-    return start_path("execl", path, argv, environ);
-}
-
-int wrap_execlp(const char *file, const char *arg, ...)
-{
-    va_list rest;
-    va_start(rest, arg);
-    size_t length = list_length(arg, rest);
-    va_end(rest);
-    char *argv[length + 1];
-    va_start(rest, arg);
-    list_copy(argv, length, arg, &rest);
-    va_end(rest);
-    return start_search("execlp", file, argv, environ);
+    return result;
 }
 
 int wrap_execle(const char *path, const char *arg, ...)
 {
     va_list rest;
     va_start(rest, arg);
-    size_t length = list_length(arg, rest);
+    int result = start_list("execle", LIST_AND_ENVIRONMENT, path, arg, rest);
     va_end(rest);
-    char *argv[length + 1];
+    return result;
+}
+
+int wrap_execlp(const char *file, const char *arg, ...)
+{
+    va_list rest;
     va_start(rest, arg);
-    list_copy(argv, length, arg, &rest);
-    char *const *envp = va_arg(rest, char *const *);
+    int result = start_list("execlp", LIST_SEARCH, file, arg, rest);
     va_end(rest);
-    return start_path("execle", path, argv, envp);
+    return result;
 }

@@ -6,14 +6,10 @@
  * What a scene leaves in TARGET and prints must be the same on a busy file under the shim as on an idle one without. It may
  * print nothing that differs from run to run. Exit status 0: all calls went well; else stderr says which didn't.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -23,17 +19,9 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "scene.h"
+
 extern char **environ;
-
-static const char *target;
-
-#define must(condition)                                                                                                            \
-    do {                                                                                                                           \
-        if (!(condition)) {                                                                                                        \
-            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                                           \
-            exit(1);                                                                                                               \
-        }                                                                                                                          \
-    } while (0)
 
 static void put(int fd, const char *text)
 {
@@ -540,14 +528,7 @@ static void somebody_elses_stderr(void)
         exit(1);
 }
 
-static const struct {
-    const char *name;
-    void (*play)(void);
-} scenes[] = {
-#define SCENE(name)                                                                                                                \
-    {                                                                                                                              \
-#name, name                                                                                                                \
-    }
+static const struct scene scenes[] = {
     SCENE(append),
     SCENE(read_write),
     SCENE(reader_truncates),
@@ -593,13 +574,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        return 2;
-    target = argv[2];
-    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++)
-        if (!strcmp(scenes[i].name, argv[1])) {
-            scenes[i].play();
-            return 0;
-        }
-    return 2;
+    return play(scenes, sizeof scenes / sizeof *scenes, argc, argv);
 }

@@ -5,32 +5,20 @@
  *
  * TARGET is the program. What a scene finds goes to stdout. Exit status 0: all calls but the start itself went well.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "scene.h"
+
 extern char **environ;
-
-static const char *target;
-
-#define must(condition)                                                                                                            \
-    do {                                                                                                                           \
-        if (!(condition)) {                                                                                                        \
-            fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                                           \
-            exit(1);                                                                                                               \
-        }                                                                                                                          \
-    } while (0)
 
 static char *const *arguments(const char *word)
 {
@@ -259,14 +247,7 @@ static void vfork_memory(void)
     printf("%s\n", pages[1] <= pages[0] ? "no growth" : "grows");
 }
 
-static const struct {
-    const char *name;
-    void (*play)(void);
-} scenes[] = {
-#define SCENE(name)                                                                                                                \
-    {                                                                                                                              \
-#name, name                                                                                                                \
-    }
+static const struct scene scenes[] = {
     SCENE(held_by_itself),   SCENE(held_by_another_thread),
     SCENE(in_a_vfork_child), SCENE(among_signals),
     SCENE(cancelled),        SCENE(killed),
@@ -276,13 +257,5 @@ static const struct {
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
-        return 2;
-    target = argv[2];
-    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++)
-        if (!strcmp(scenes[i].name, argv[1])) {
-            scenes[i].play();
-            return 0;
-        }
-    return 2;
+    return play(scenes, sizeof scenes / sizeof *scenes, argc, argv);
 }
