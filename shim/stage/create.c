@@ -5,6 +5,7 @@
 #include "../sys/clock.h"
 #include "../sys/directory.h"
 #include "../sys/text.h"
+#include "attributes.h"
 #include "copy.h"
 #include "name.h"
 #include "stage.h"
@@ -136,22 +137,15 @@ static const char *copy_content(struct birth *birth)
 }
 
 /*
- * Owner first: chown takes set-id bits away. A truncation in place takes them away, too, from a writer without CAP_FSETID,
- * and so does one here, even of nothing.
+ * A truncation in place takes set-id bits away from a writer without CAP_FSETID, and so does one here, even of nothing.
  */
 static const char *give_attributes(struct birth *birth)
 {
-    const struct statx *file = &birth->request->target->file;
-    struct statx now;
-    if (sys_fstat(birth->fd, &now) < 0)
-        return "attributes";
-    if ((now.stx_uid != file->stx_uid || now.stx_gid != file->stx_gid) && sys_fchown(birth->fd, file->stx_uid, file->stx_gid) < 0)
-        return "owner";
-    if (sys_fchmod(birth->fd, file->stx_mode & 07777) < 0)
-        return "attributes";
-    if (birth->request->flags & O_TRUNC)
+    const struct stage_target *target = birth->request->target;
+    const char *reason = attributes_copy(target->path, &target->file, birth->fd);
+    if (!reason && birth->request->flags & O_TRUNC)
         sys_ftruncate(birth->fd, 0);
-    return NULL;
+    return reason;
 }
 
 static const char *clear_litter(struct birth *birth)

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -457,6 +458,61 @@ static void spawn_passes_by_dup2(void)
     printf("%s", content);
 }
 
+/* ---- what a file has besides its content ---- */
+
+static void show_attributes(void)
+{
+    char names[1000], value[1000];
+    ssize_t length = listxattr(target, names, sizeof names);
+    struct stat file;
+    must(length >= 0 && stat(target, &file) == 0);
+    printf("mode %o, %zd bytes of names\n", file.st_mode, length);
+    for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+        ssize_t size = getxattr(target, name, value, sizeof value);
+        printf("%s:", name);
+        for (ssize_t i = 0; i < size; i++)
+            printf(" %02x", (unsigned char)value[i]);
+        printf("\n");
+    }
+}
+
+static void extended_attributes(void)
+{
+    /* acl(5) as the kernel takes it: user::rwx user:4711:r-x group::r-x mask::r-x other::--- */
+    static const unsigned char acl[] = { 2, 0,    0,    0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,  5,
+                                         0, 0x67, 0x12, 0,   0,   4,   0,  5, 0,   255, 255, 255, 255, 16, 0,
+                                         5, 0,    255,  255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255 };
+    if (setxattr(target, "user.test", "value", 5, 0) < 0 || setxattr(target, "system.posix_acl_access", acl, sizeof acl, 0) < 0)
+        printf("%s\n", strerror(errno));
+    int fd = open_new(0);
+    put(fd, "text");
+    must(close(fd) == 0);
+    show_attributes();
+}
+
+static void directory_with_a_default_acl(void)
+{
+    static const unsigned char acl[] = { 2, 0,    0,    0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,  7,
+                                         0, 0x67, 0x12, 0,   0,   4,   0,  5, 0,   255, 255, 255, 255, 16, 0,
+                                         7, 0,    255,  255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255 };
+    char *directory = strndup(target, (size_t)(strrchr(target, '/') - target));
+    if (setxattr(directory, "system.posix_acl_default", acl, sizeof acl, 0) < 0)
+        printf("%s\n", strerror(errno));
+    int fd = open_new(0);
+    put(fd, "text");
+    must(close(fd) == 0);
+    show_attributes();
+}
+
+static void set_id_bits(void)
+{
+    must(chmod(target, 06755) == 0);
+    int fd = open_new(0);
+    put(fd, "text");
+    must(close(fd) == 0);
+    show_attributes();
+}
+
 /* ---- others' hands ---- */
 
 static void replaced_meanwhile(void)
@@ -564,6 +620,9 @@ static const struct scene scenes[] = {
     SCENE(spawn_never),
     SCENE(spawn_twice),
     SCENE(spawn_passes_by_dup2),
+    SCENE(extended_attributes),
+    SCENE(directory_with_a_default_acl),
+    SCENE(set_id_bits),
     SCENE(replaced_meanwhile),
     SCENE(unlinked_meanwhile),
     SCENE(mode_changed_meanwhile),
