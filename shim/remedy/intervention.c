@@ -125,6 +125,7 @@ static void compose_message(struct intervention *intervention)
         { "waiting", " is busy; waiting for it" },
         { "gave-up", " stayed busy until the end of the wait" },
         { "replaced", " was busy: a new file took its name, the old one lives on for those who run it" },
+        { "unchanged", " was busy, and written again with the bytes that it had: it was left as it is" },
         { "published-early", " was busy: a new file took its name while somebody could still write to it" },
         { "discarded", " was busy, and then unlinked by somebody: what was written is gone, as it would be in place" },
         { "failed", " could not be replaced: the bytes are in the stage, which was kept" },

@@ -33,7 +33,7 @@ static int commit(struct intervention *intervention, struct stage_release *relea
     int error = errno;
     event->bytes = report->bytes;
     event->old_inode = report->target_inode;
-    if (outcome == STAGE_DISCARDED || outcome == STAGE_SUPERSEDED)
+    if (outcome == STAGE_DISCARDED || outcome == STAGE_SUPERSEDED || outcome == STAGE_UNCHANGED)
         event->avoid_inode = 0; /* its number may be the log's by now */
     switch (outcome) {
     case STAGE_OVERTAKEN:
@@ -41,6 +41,9 @@ static int commit(struct intervention *intervention, struct stage_release *relea
         /* fall through */
     case STAGE_REPLACED:
         intervention_say(intervention, "redirect", report->early ? "published-early" : "replaced", "replaced");
+        return 0;
+    case STAGE_UNCHANGED:
+        intervention_say(intervention, "redirect", "unchanged", "transient");
         return 0;
     case STAGE_DISCARDED:
         event->reason = "target-unlinked";

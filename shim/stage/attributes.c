@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "../sys/directory.h"
 #include "../sys/scratch.h"
 
 #define NAMES_MAX 65536 /* XATTR_LIST_MAX */
@@ -19,7 +20,7 @@ static bool has_value(int fd, const char *name, const struct work *work, ssize_t
 
 static const char *copy_one(const char *path, const char *name, int to, struct work *work)
 {
-    ssize_t length = sys_call(SYS_lgetxattr, path, name, work->value, VALUE_MAX);
+    ssize_t length = sys_call(SYS_getxattr, path, name, work->value, VALUE_MAX);
     if (length < 0)
         return errno == ENODATA ? NULL : errno == EACCES ? "unreadable" : "attributes";
     if (sys_call(SYS_fsetxattr, to, name, work->value, length, 0) == 0)
@@ -30,7 +31,7 @@ static const char *copy_one(const char *path, const char *name, int to, struct w
 
 static const char *copy_all(const char *path, int to, struct work *work)
 {
-    ssize_t length = sys_call(SYS_llistxattr, path, work->names, NAMES_MAX);
+    ssize_t length = sys_call(SYS_listxattr, path, work->names, NAMES_MAX);
     if (length < 0)
         return errno == EOPNOTSUPP || errno == ENOSYS ? NULL : "attributes";
     bool has_acl = false;
@@ -46,17 +47,40 @@ static const char *copy_all(const char *path, int to, struct work *work)
 }
 
 /* Owner first: chown takes set-id bits away. Mode last: an ACL brings a mode of its own. */
-const char *attributes_copy(const char *path, const struct statx *file, int to)
+const char *attributes_copy(int from, const struct statx *file, int to)
 {
+    char link[DESCRIPTOR_LINK_SIZE];
     struct statx now;
     if (sys_fstat(to, &now) < 0)
         return "attributes";
     if ((now.stx_uid != file->stx_uid || now.stx_gid != file->stx_gid) && sys_fchown(to, file->stx_uid, file->stx_gid) < 0)
         return "owner";
     struct work *work = scratch_map(sizeof *work);
-    const char *reason = work ? copy_all(path, to, work) : "attributes";
+    const char *reason = work ? copy_all(descriptor_link(link, from), to, work) : "attributes";
     scratch_unmap(work, sizeof *work);
     if (!reason && sys_fchmod(to, file->stx_mode & 07777) < 0)
         reason = "attributes";
     return reason;
+}
+
+static bool is_later(const struct statx_timestamp *a, const struct statx_timestamp *b)
+{
+    return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
+static bool is_same_time(const struct statx_timestamp *a, const struct statx_timestamp *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+void attributes_carry(int fd, const struct statx *stage, const struct statx *then, const struct statx *now)
+{
+    bool owner_changed = now->stx_uid != then->stx_uid || now->stx_gid != then->stx_gid;
+    if (owner_changed && stage->stx_uid == then->stx_uid && stage->stx_gid == then->stx_gid)
+        sys_fchown(fd, now->stx_uid, now->stx_gid);
+    /* chown may have taken set-id bits away at the target as well: the mode there is how it ended. */
+    if ((owner_changed || now->stx_mode != then->stx_mode) && stage->stx_mode == then->stx_mode)
+        sys_fchmod(fd, now->stx_mode & 07777);
+    if (!is_same_time(&now->stx_mtime, &then->stx_mtime) && is_later(&now->stx_ctime, &stage->stx_ctime))
+        sys_set_times(fd, now);
 }

@@ -2,6 +2,8 @@
 
 #include "../sys/scratch.h"
 #include "../sys/text.h"
+#include "attributes.h"
+#include "copy.h"
 #include "name.h"
 #include "stage.h"
 
@@ -26,13 +28,6 @@ static struct place open_place(struct stage_report *report)
     if (dirfd < 0)
         return (struct place){ AT_FDCWD, report->path, report->target };
     return (struct place){ dirfd, stage, text_base(report->target) };
-}
-
-/* A chmod of the target by path since the stage was made would have reached the writer's file in place: it carries over. */
-static void carry_mode(int fd, const struct stage_known *known, const struct statx *target, const struct statx *stage)
-{
-    if (fd >= 0 && known->target_mode && target->stx_mode != known->target_mode && stage->stx_mode == known->target_mode)
-        sys_fchmod(fd, target->stx_mode & 07777);
 }
 
 /* File systems that can't sync a file (EINVAL, EROFS) have nothing that a power cut could take. */
@@ -60,6 +55,22 @@ static void keep_bytes(const struct place *place, struct stage_report *report)
     }
     scratch_unmap(path, PATH_MAX);
     errno = saved;
+}
+
+/*
+ * A stage that is equal to its target to the byte changes nothing: the target keeps its inode, so that nobody has to be
+ * restarted, and takes over what else the writer has set. Returns false where that can't be, and nothing is changed then but
+ * perhaps the target's attributes, to what they are to be anyway.
+ */
+static bool keep_target(int stage, const struct place *place, const struct statx *expected)
+{
+    struct statx file, opened;
+    int target = sys_openat(place->dirfd, place->target, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0);
+    bool kept = target >= 0 && sys_fstat(target, &opened) == 0 && sys_same_file(&opened, expected) &&
+                copy_is_equal(stage, target) && sys_fstat(stage, &file) == 0 && !attributes_copy(stage, &file, target) &&
+                sys_set_times(target, &file) == 0 && sys_unlinkat(place->dirfd, place->stage) == 0;
+    sys_close_quietly(target);
+    return kept;
 }
 
 /*
@@ -98,7 +109,10 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
     if (!same && is_leftover(known) && !is_after(&stage.stx_mtime, &target.stx_ctime))
         return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_SUPERSEDED : STAGE_FAILED;
 
-    carry_mode(release->asker, known, &target, &stage);
+    if (same && release->asker >= 0 && known->target_then.stx_mode)
+        attributes_carry(release->asker, &stage, &known->target_then, &target);
+    if (same && !report->early && stage.stx_size == target.stx_size && keep_target(release->asker, place, &target))
+        return STAGE_UNCHANGED;
     if (!sync_file(release->asker, sync) || sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) < 0)
         return errno == ENOENT ? STAGE_GONE : STAGE_FAILED;
     if (sync == STAGE_SYNC_FULL && place->dirfd != AT_FDCWD)

@@ -1,6 +1,8 @@
 #include "copy.h"
 
 #include <linux/fs.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "../sys/call.h"
 #include "../sys/scratch.h"
@@ -53,4 +55,36 @@ int stage_copy(int from, int to, int64_t length)
         length -= copied;
     }
     return 0;
+}
+
+/* As much as there is, up to `size`; -1 for an error. */
+static ssize_t read_whole(int fd, char *buffer, size_t size)
+{
+    size_t filled = 0;
+    while (filled < size) {
+        ssize_t got = sys_read(fd, buffer + filled, size - filled);
+        if (got == 0)
+            break;
+        if (got > 0)
+            filled += (size_t)got;
+        else if (errno != EINTR)
+            return -1;
+    }
+    return (ssize_t)filled;
+}
+
+bool copy_is_equal(int a, int b)
+{
+    char *buffer = scratch_map(2 * (size_t)BUFFER_SIZE);
+    if (!buffer)
+        return false;
+    ssize_t from_a, from_b;
+    bool equal = sys_lseek(a, 0, SEEK_SET) == 0 && sys_lseek(b, 0, SEEK_SET) == 0;
+    do {
+        from_a = equal ? read_whole(a, buffer, BUFFER_SIZE) : -1;
+        from_b = equal ? read_whole(b, buffer + BUFFER_SIZE, BUFFER_SIZE) : -1;
+        equal = from_a >= 0 && from_a == from_b && !memcmp(buffer, buffer + BUFFER_SIZE, (size_t)from_a);
+    } while (equal && from_a == BUFFER_SIZE);
+    scratch_unmap(buffer, 2 * (size_t)BUFFER_SIZE);
+    return equal;
 }

@@ -4,6 +4,7 @@
 #ifndef STAGE_COPY_H
 #define STAGE_COPY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -11,5 +12,8 @@
  * can. Returns 0, or -1 with errno.
  */
 int stage_copy(int from, int to, int64_t length);
+
+/* Whether two files have the same content. Reads from the start of both and moves their offsets; false when one can't be read. */
+bool copy_is_equal(int a, int b);
 
 #endif

@@ -142,7 +142,13 @@ static const char *copy_content(struct birth *birth)
 static const char *give_attributes(struct birth *birth)
 {
     const struct stage_target *target = birth->request->target;
-    const char *reason = attributes_copy(target->path, &target->file, birth->fd);
+    struct statx now;
+    int old = sys_openat(birth->dirfd, base_of(target), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (old < 0)
+        return refusal_of_errno();
+    bool same = sys_fstat(old, &now) == 0 && sys_same_file(&now, &target->file);
+    const char *reason = same ? attributes_copy(old, &now, birth->fd) : "path";
+    sys_close_quietly(old);
     if (!reason && birth->request->flags & O_TRUNC)
         sys_ftruncate(birth->fd, 0);
     return reason;
@@ -189,7 +195,7 @@ static const char *make_known(struct birth *birth)
     known->inode = birth->file.stx_ino;
     known->target_device = sys_device(&target->file);
     known->target_inode = target->file.stx_ino;
-    known->target_mode = target->file.stx_mode;
+    known->target_then = target->file;
     known->creator = sys_getpid();
     known->op = birth->request->op;
     memcpy(known->target, target->path, strlen(target->path) + 1);

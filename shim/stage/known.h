@@ -12,6 +12,7 @@
 #include <linux/limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define STAGES_KNOWN_MAX 64
@@ -20,7 +21,7 @@ struct stage_known {
     unsigned state;                       /* free, filling or live, and which use of the slot this is; by atomic operations */
     uint64_t device, inode;               /* of the stage */
     uint64_t target_device, target_inode; /* of the file that it will replace, when it was made */
-    uint32_t target_mode;                 /* likewise: tells a chmod by path from one by descriptor */
+    struct statx target_then;             /* what that was then; all zero in a process that adopted the stage */
     pid_t creator;
     bool pending;        /* the creator has let go, and said so */
     const char *op;      /* the entry point that asked for it; NULL in a process that adopted it */

@@ -149,6 +149,7 @@ void stage_release_finish(struct stage_release *);
 
 enum stage_outcome {
     STAGE_REPLACED,   /* the stage is the target now */
+    STAGE_UNCHANGED,  /* it was equal to the target, which keeps its inode: the stage is gone */
     STAGE_OVERTAKEN,  /* likewise, and the target was another file than when the stage was made: the last writer wins */
     STAGE_DISCARDED,  /* the target had been unlinked: in place, the bytes would be gone as well */
     STAGE_SUPERSEDED, /* what an earlier writer left, and the target has been replaced since: discarded */

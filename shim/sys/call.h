@@ -153,6 +153,13 @@ static inline int sys_fchown(int fd, uid_t uid, gid_t gid)
 #endif
 }
 
+static inline int sys_set_times(int fd, const struct statx *file)
+{
+    struct timespec times[2] = { { file->stx_atime.tv_sec, file->stx_atime.tv_nsec },
+                                 { file->stx_mtime.tv_sec, file->stx_mtime.tv_nsec } };
+    return (int)sys_call(SYS_utimensat, fd, NULL, times, 0);
+}
+
 static inline int sys_ftruncate(int fd, int64_t length)
 {
 #ifdef __i386__

@@ -513,6 +513,30 @@ static void set_id_bits(void)
     show_attributes();
 }
 
+static void same_bytes(void)
+{
+    static char content[1000000];
+    struct stat before, after;
+    int fd = open(target, O_RDONLY);
+    ssize_t length = read(fd, content, sizeof content);
+    must(length > 0 && fstat(fd, &before) == 0 && close(fd) == 0);
+    fd = open_new(0);
+    must(write(fd, content, (size_t)length) == length && fchmod(fd, 0711) == 0 && close(fd) == 0);
+    must(stat(target, &after) == 0);
+    printf("%s inode, %s time, mode %o\n", before.st_ino == after.st_ino ? "same" : "new",
+           after.st_mtime >= before.st_mtime ? "new" : "old", after.st_mode);
+}
+
+static void touched(void)
+{
+    struct timespec times[2] = { { 1000, 0 }, { 2000, 0 } };
+    struct stat before, after;
+    must(stat(target, &before) == 0);
+    int fd = open(target, O_WRONLY);
+    must(fd >= 0 && futimens(fd, times) == 0 && close(fd) == 0 && stat(target, &after) == 0);
+    printf("%s inode, %ld\n", before.st_ino == after.st_ino ? "same" : "new", (long)after.st_mtime);
+}
+
 /* ---- others' hands ---- */
 
 static void replaced_meanwhile(void)
@@ -547,6 +571,20 @@ static void mode_changed_meanwhile(void)
     put(fd, "text");
     must(chmod(target, 0700) == 0);
     must(close(fd) == 0);
+}
+
+static void owner_and_times_changed_meanwhile(void)
+{
+    struct timespec times[2] = { { 1000, 0 }, { 2000, 0 } };
+    struct stat file;
+    int fd = open_new(0);
+    put(fd, "text");
+    if (geteuid() == 0)
+        must(chown(target, 1234, 1234) == 0);
+    usleep(20000);
+    must(utimensat(AT_FDCWD, target, times, 0) == 0);
+    must(close(fd) == 0 && stat(target, &file) == 0);
+    printf("%d %ld\n", file.st_uid, (long)file.st_mtime);
 }
 
 static void mode_changed_by_descriptor(void)
@@ -623,6 +661,9 @@ static const struct scene scenes[] = {
     SCENE(extended_attributes),
     SCENE(directory_with_a_default_acl),
     SCENE(set_id_bits),
+    SCENE(same_bytes),
+    SCENE(touched),
+    SCENE(owner_and_times_changed_meanwhile),
     SCENE(replaced_meanwhile),
     SCENE(unlinked_meanwhile),
     SCENE(mode_changed_meanwhile),
