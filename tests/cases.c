@@ -42,6 +42,7 @@ static const struct scene {
     { "no_descriptor_left", "" }, /* nor one for the log */
     { "no_descriptor_left_at_exit", "" },
     { "locks_it", "replaced" },
+    { "locks_it_twice_opened", "replaced" },
     { "errno_stays", "replaced" },
     { "append_stream", "replaced" },
     { "converting_stream", "replaced" },
@@ -50,6 +51,7 @@ static const struct scene {
     { "stream_of_a_stream", "replaced" },
     { "spawn_never", "" },
     { "spawn_twice", "replaced" },
+    { "spawn_and_forget", "replaced" },
     { "spawn_passes_by_dup2", "replaced" },
     { "extended_attributes", "replaced" },
     { "directory_with_a_default_acl", "replaced" },
@@ -58,6 +60,7 @@ static const struct scene {
     { "touched", "unchanged" },
     { "owner_and_times_changed_meanwhile", "replaced" },
     { "replaced_meanwhile", "pending discarded" },
+    { "renamed_meanwhile", "replaced" },
     { "unlinked_meanwhile", "discarded" },
     { "mode_changed_meanwhile", "replaced" },
     { "mode_changed_by_descriptor", "replaced" },

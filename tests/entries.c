@@ -35,11 +35,17 @@ static const struct {
 
 /* What the victim does beyond the rows: system calls by number, fortified calls, and the ways to end that have no row. */
 static const char *const more_entries[] = {
-    "fortified-open", "fortified-openat",   "syscall-openat",   "syscall-openat2", "syscall-close",    "syscall-close_range",
-    "syscall-dup3",   "syscall-exit_group", "syscall-truncate", "syscall-execve",  "syscall-execveat", "return",
-    "exit",           "exclusive",
+    "fortified-open", "fortified-openat",
+    "syscall-openat", "syscall-openat2",
+    "syscall-close",  "syscall-close_range",
+    "syscall-dup3",   "syscall-exit_group",
+    "syscall-exit",   "syscall-truncate",
+    "syscall-execve", "syscall-execveat",
+    "return",         "exit",
+    "exclusive",
 #ifdef SYS_open
-    "syscall-open",   "syscall-creat",      "syscall-dup2",
+    "syscall-open",   "syscall-creat",
+    "syscall-dup2",
 #endif
 };
 
@@ -95,7 +101,7 @@ static enum kind kind_of(const char *entry)
 {
     if (strstr(entry, "truncate"))
         return TRUNCATES;
-    if (strstr(entry, "addopen") || strstr(entry, "destroy"))
+    if (strstr(entry, "addopen") || strstr(entry, "actions_init") || strstr(entry, "destroy"))
         return WRITES;
     return strstr(entry, "exec") || strstr(entry, "spawn") || !strcmp(entry, "exclusive") ? STARTS : WRITES;
 }
@@ -124,6 +130,10 @@ static bool is_op_of(const char *op, const char *build, const char *entry)
         { "setregid", "open" },
         { "setresgid", "open" },
         { "setfsgid", "open" },
+        { "setgroups", "open" },
+        { "initgroups", "open" },
+        { "syscall-exit", "open" },
+        { "posix_spawn_file_actions_init", "posix_spawn_file_actions_addopen" },
         { "chroot", "open" },
         { "posix_spawn_file_actions_addclosefrom_np", "posix_spawn" },
         { "fclose", "fopen" },
@@ -248,7 +258,8 @@ static void check_busy_write(struct place *place, const char *build, const char 
     cr_expect_gt(readlink(exe, now, sizeof now - 1), 0);
     cr_expect_not_null(strstr(now, " (deleted)"), "%s %s: the old program runs %s", build, entry, now);
     /* The shell that libc starts can't adopt the stage; a process that changes its ids may not be allowed to rename. */
-    bool early = !strcmp(entry, "system") || !strcmp(entry, "popen") || !strcmp(entry, "chroot") || !strncmp(entry, "set", 3);
+    bool early = !strcmp(entry, "system") || !strcmp(entry, "popen") || !strcmp(entry, "chroot") || !strcmp(entry, "initgroups") ||
+                 !strncmp(entry, "set", 3);
     check_line(place, build, entry, "redirect", early ? "published-early" : "replaced");
     stop(running);
     free(err);

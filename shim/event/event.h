@@ -40,4 +40,10 @@ size_t event_format(const struct event *, char *line, size_t size);
 /* Sends a line to each sink of a list such as "stderr,/var/log/etxtbsy.json,fd:7"; "none" stands for no sink. */
 void event_send(const char *sinks, const struct event *, const char *line, size_t length);
 
+/*
+ * For the constructor: remembers where stderr leads, so that a line for it never goes into a file that the program itself has
+ * opened under that number since. A process that hasn't called it trusts number 2.
+ */
+void event_remember_stderr(void);
+
 #endif

@@ -58,14 +58,24 @@ static void write_line(int fd, const char *line, size_t length)
     sys_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0L, 8L);
 }
 
-/*
- * A program that has closed stderr may have something of its own under number 2 by now: a data file. Logs are opened for
- * writing alone, or for appending.
- */
-static bool is_somebodys_data(int fd, const struct statx *file)
+static struct statx stderr_then;
+
+void event_remember_stderr(void)
 {
-    long flags = sys_fcntl(fd, F_GETFL, 0);
-    return S_ISREG(file->stx_mode) && (flags & O_ACCMODE) == O_RDWR && !(flags & O_APPEND);
+    int saved = errno;
+    if (sys_fstat(2, &stderr_then) < 0)
+        stderr_then = (struct statx){ .stx_mode = S_IFREG }; /* closed: whatever file comes there isn't a log */
+    errno = saved;
+}
+
+/* A program that has closed stderr may have something of its own under number 2 by now: a data file, a connection. */
+static bool is_somebodys_data(void)
+{
+    struct statx now;
+    if (sys_fstat(2, &now) < 0)
+        return true;
+    bool may_be_data = S_ISREG(now.stx_mode) || S_ISSOCK(now.stx_mode) || S_ISBLK(now.stx_mode);
+    return stderr_then.stx_mode && may_be_data && !sys_same_file(&now, &stderr_then);
 }
 
 static void send_to_descriptor(int fd, const struct event *event, const char *line, size_t length)
@@ -92,8 +102,7 @@ static void send_to(const char *sink, size_t length, const struct event *event, 
 {
     uint64_t fd;
     if (length == 6 && !memcmp(sink, "stderr", 6)) {
-        struct statx file;
-        if (sys_fstat(2, &file) == 0 && is_somebodys_data(2, &file))
+        if (is_somebodys_data())
             return;
         send_to_descriptor(2, event, line, line_length);
     } else if (length > 3 && !memcmp(sink, "fd:", 3)) {

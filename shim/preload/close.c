@@ -21,15 +21,6 @@ int wrap___close(int fd)
     return release_end(&release, "__close", NEXT(__close)(fd));
 }
 
-/* dup2 says nothing of how the close of its second argument went; a failed commit is in the log, and its bytes in the stage. */
-static int release_over(struct stage_release *release, const char *op, int result)
-{
-    int saved = errno;
-    release_end(release, op, result);
-    errno = saved;
-    return result;
-}
-
 int wrap_dup2(int oldfd, int newfd)
 {
     if (likely(!stage_known_count))
@@ -73,10 +64,13 @@ void wrap_closefrom(int lowest)
 }
 #endif
 
-/* A program that unlocks its own descriptor must not take the stage's lock away. */
+/*
+ * A program that unlocks its own descriptor must not take the stage's lock away, and one that wants an exclusive lock would wait
+ * for its own second descriptor. Nobody else can open a stage, so the shared lock is as good.
+ */
 int wrap_flock(int fd, int operation)
 {
-    if (unlikely(stage_known_count) && (operation & ~LOCK_NB) == LOCK_UN && stage_is(fd))
+    if (unlikely(stage_known_count) && stage_is(fd))
         operation = LOCK_SH | LOCK_NB;
     return NEXT(flock)(fd, operation);
 }

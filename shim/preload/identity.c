@@ -74,6 +74,18 @@ int wrap_setfsgid(gid_t gid)
     return NEXT(setfsgid)(gid);
 }
 
+int wrap_setgroups(size_t count, const gid_t *groups)
+{
+    settle("setgroups");
+    return NEXT(setgroups)(count, groups);
+}
+
+int wrap_initgroups(const char *user, gid_t group)
+{
+    settle("initgroups");
+    return NEXT(initgroups)(user, group);
+}
+
 int wrap_chroot(const char *path)
 {
     settle("chroot");

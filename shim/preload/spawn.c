@@ -88,6 +88,14 @@ int wrap_pidfd_spawnp(int *pidfd, const char *file, const posix_spawn_file_actio
 }
 #endif
 
+/* What has been at this address before and was never destroyed ends here: its stages must not be taken for the new one's. */
+int wrap_posix_spawn_file_actions_init(posix_spawn_file_actions_t *actions)
+{
+    if (unlikely(stage_known_count))
+        spawn_files_close("posix_spawn_file_actions_init", actions);
+    return NEXT(posix_spawn_file_actions_init)(actions);
+}
+
 int wrap_posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions, int fd, const char *path, int flags, mode_t mode)
 {
     if (flags & O_EXCL)

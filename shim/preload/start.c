@@ -1,6 +1,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "../event/event.h"
 #include "../policy/policy.h"
 #include "../remedy/reach.h"
 #include "../remedy/run.h"
@@ -12,8 +13,8 @@ static bool is_relative(const char *list)
 }
 
 /*
- * The library's constructor. Looks once through the environment and does nothing else in a process that has no variable of
- * ours and was given the library by an absolute path. A process in secure mode (set-id, file capabilities) takes nothing from
+ * The library's constructor. Looks at stderr and through the environment, and does nothing else in a process that has no variable
+ * of ours and was given the library by an absolute path. A process in secure mode (set-id, file capabilities) takes nothing from
  * its environment.
  */
 __attribute__((constructor)) static void enter(int argc, char **argv, char **environment)
@@ -21,6 +22,7 @@ __attribute__((constructor)) static void enter(int argc, char **argv, char **env
     (void)argc;
     (void)argv;
     bool ours = false, relative = false;
+    event_remember_stderr();
     for (char **entry = environment; *entry; entry++) {
         const char *at = *entry;
         if (at[0] == 'E' && at[1] == 'T' && at[2] == 'X' && at[3] == 'T')

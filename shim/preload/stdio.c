@@ -26,13 +26,15 @@ static int open_instead(const char *op, const char *path, const char *mode)
     return write_open(&(struct write_open){ .op = op, .dirfd = AT_FDCWD, .path = path, .flags = mode_flags(mode), .mode = 0666 });
 }
 
-static void let_go(int fd, const char *op)
+/* The stream could not be made after all: nothing was written. */
+static void drop(int fd)
 {
     int saved = errno;
     struct stage_release release;
-    stage_release_begin(&release, fd);
+    bool is = stage_release_begin(&release, fd);
     sys_close(fd);
-    release_end(&release, op, 0);
+    if (is)
+        stage_discard(&release);
     errno = saved;
 }
 
@@ -56,8 +58,8 @@ typedef FILE *open_stream(const char *path, const char *mode);
 static FILE *answer(FILE *stream, open_stream *real, const char *op, const char *path, const char *mode)
 {
     if (likely(stream)) {
-        if (unlikely(stage_known_count))
-            stage_join_opened(fileno(stream));
+        if (unlikely(stage_known_count) && (mode_flags(mode) & O_ACCMODE) != O_RDONLY)
+            stage_join_opened(stream->_fileno);
         return stream;
     }
     if (likely(errno != ETXTBSY))
@@ -69,7 +71,7 @@ static FILE *answer(FILE *stream, open_stream *real, const char *op, const char 
     stream = real(descriptor_link(link, fd), mode);
     if (stream)
         return move_stream(stream, fd, mode);
-    let_go(fd, op);
+    drop(fd);
     return NULL;
 }
 
@@ -97,7 +99,7 @@ static FILE *reopen_instead(reopen *real, const char *op, const char *path, cons
         return NULL;
     FILE *reopened = real(descriptor_link(link, fd), mode, stream);
     if (!reopened) {
-        let_go(fd, op);
+        drop(fd);
         return NULL;
     }
     move_stream(reopened, number >= 0 ? number : reopened->_fileno, mode);

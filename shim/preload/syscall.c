@@ -6,6 +6,7 @@
 #include "../remedy/release.h"
 #include "../remedy/run.h"
 #include "../remedy/write.h"
+#include "../sys/process.h"
 #include "entries.h"
 
 /*
@@ -50,7 +51,8 @@ static long close_over(long number, int fd, long a, long b, long c)
 {
     struct stage_release release;
     stage_release_begin(&release, fd);
-    return release_end(&release, "syscall", (int)call(number, a, b, c, 0, 0, 0));
+    long result = call(number, a, b, c, 0, 0, 0);
+    return number == SYS_close ? release_end(&release, "syscall", (int)result) : release_over(&release, "syscall", (int)result);
 }
 
 long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
@@ -87,6 +89,10 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
         break;
     case SYS_flock:
         return wrap_flock((int)a, (int)b);
+    case SYS_exit: /* of the last thread is the end of the process */
+        if (unlikely(stage_known_count) && (process_threads() == 1 || process_borrows_memory()))
+            release_all("syscall", STAGE_AT_EXIT);
+        break;
     case SYS_exit_group:
         if (unlikely(stage_known_count))
             release_all("syscall", STAGE_AT_EXIT);

@@ -123,11 +123,11 @@ static void compose_message(struct intervention *intervention)
     } sentences[] = {
         { "succeeded", " was busy, and no longer is after a wait" },
         { "waiting", " is busy; waiting for it" },
-        { "gave-up", " stayed busy until the end of the wait" },
+        { "gave-up", " was busy until the wait ended" },
         { "replaced", " was busy: a new file took its name, the old one lives on for those who run it" },
         { "unchanged", " was busy, and written again with the bytes that it had: it was left as it is" },
         { "published-early", " was busy: a new file took its name while somebody could still write to it" },
-        { "discarded", " was busy, and then unlinked by somebody: what was written is gone, as it would be in place" },
+        { "discarded", " was busy, and then unlinked, moved away or replaced by somebody: what was written is gone" },
         { "failed", " could not be replaced: the bytes are in the stage, which was kept" },
         { "pending", " will be replaced when the last holder of the stage lets go" },
         { "refused", "io_uring was refused, so that the program's files can be seen" },

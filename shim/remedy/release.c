@@ -5,7 +5,7 @@
 #include "../sys/scratch.h"
 #include "intervention.h"
 
-#define TRANSIENT_NS (10 * CLOCK_MS)
+#define TRANSIENT_NS (30 * CLOCK_MS)
 
 /*
  * Asks whether anybody else holds the stage. When the creator lets go, a holder is most often a child that another thread
@@ -14,7 +14,9 @@
  */
 static enum stage_end ask(struct stage_release *release, struct stage_report *report)
 {
-    const struct wait_bounds bounds = { .first_ns = CLOCK_MS / 10, .cap_ns = 2 * CLOCK_MS, .max_wait_ns = TRANSIENT_NS };
+    const struct wait_bounds bounds = {
+        .first_ns = CLOCK_MS / 10, .cap_ns = 2 * CLOCK_MS, .max_wait_ns = TRANSIENT_NS, .uncancellable = true
+    };
     enum stage_end end = stage_release_end(release, report);
     if (end != STAGE_PENDING)
         return end;
@@ -116,6 +118,14 @@ int release_end(struct stage_release *release, const char *op, int result)
     int failed = settle(release, op);
     if (failed && result >= 0)
         return -1;
+    errno = saved;
+    return result;
+}
+
+int release_over(struct stage_release *release, const char *op, int result)
+{
+    int saved = errno;
+    release_end(release, op, result);
     errno = saved;
     return result;
 }

@@ -20,6 +20,12 @@
  */
 int release_end(struct stage_release *, const char *op, int result);
 
+/*
+ * The same for a descriptor that was dup'ed over: dup2 says nothing of how the close of its second argument went. What could
+ * not be committed is in the log, and its bytes in the file that the log names.
+ */
+int release_over(struct stage_release *, const char *op, int result);
+
 /* Before descriptors from `first` to `last` go: lets go of the stages among them, by closing those. */
 void release_range(const char *op, unsigned first, unsigned last);
 

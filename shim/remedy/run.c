@@ -128,11 +128,13 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
 
     event->attempts = wait->attempts;
     event->waited_ns = wait_elapsed_ns(wait);
-    if (error == 0)
+    if (error == 0 || error == ENOEXEC) { /* a script without "#!": its caller knows what to do */
         intervention_say(intervention, "wait", "succeeded", "transient");
-    else
-        intervention_say(intervention, "wait", "gave-up", "persistent");
-    return error ? ETXTBSY : 0;
+        return error;
+    }
+    event->error = error;
+    intervention_say(intervention, "wait", "gave-up", "persistent");
+    return ETXTBSY;
 }
 
 /* What happens when the first attempt met ETXTBSY. */

@@ -47,11 +47,14 @@ static void discard_stage(int fd)
         stage_discard(&release);
 }
 
-/* Asks without side effect whether an open for writing would be refused: the file is regular, and nothing is created or emptied. */
+/*
+ * Whether an open for writing would be refused. Asked only of files that can be executed, and nothing is created or emptied:
+ * an open and close here would take away the POSIX locks that this process has on the file (fcntl_locking(2)).
+ */
 static bool is_busy(const char *path, int flags)
 {
     struct statx file;
-    if (sys_statx(AT_FDCWD, path, 0, &file) < 0 || !S_ISREG(file.stx_mode))
+    if (sys_statx(AT_FDCWD, path, 0, &file) < 0 || !S_ISREG(file.stx_mode) || !(file.stx_mode & 0111))
         return false;
     int fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (flags & O_NOFOLLOW), 0);
     sys_close_quietly(fd);

@@ -82,7 +82,7 @@ static int wait_for_it(struct intervention *intervention, const struct write_ope
     event->waited_ns = wait_elapsed_ns(wait);
     if (result >= 0)
         intervention_say(intervention, "wait", "succeeded", "transient");
-    else
+    else if ((event->error = errno) != 0)
         intervention_say(intervention, "wait", "gave-up", event->reason ? "refused" : "persistent");
     return result;
 }

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "../sys/directory.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
 #include "attributes.h"
@@ -88,6 +89,52 @@ static bool is_after(const struct statx_timestamp *written, const struct statx_t
     return written->tv_sec > replaced->tv_sec || (written->tv_sec == replaced->tv_sec && written->tv_nsec > replaced->tv_nsec);
 }
 
+/*
+ * When the target's name is gone, the file may have been given another one in the same directory ("mv app app.bak"): in place
+ * the bytes would be there. Puts the stage there. Returns false when it isn't found.
+ */
+static bool follow_target(const struct place *place, const struct stage_known *known, struct stage_report *report,
+                          enum stage_sync sync, int asker)
+{
+    struct directory *directory = place->dirfd == AT_FDCWD ? NULL : scratch_map(sizeof *directory);
+    const char *name;
+    struct statx file;
+    bool done = false;
+    if (!directory)
+        return false;
+    if (directory_open(directory, place->dirfd, ".") == 0)
+        while (!done && (name = directory_next(directory))) {
+            if (sys_statx(place->dirfd, name, AT_SYMLINK_NOFOLLOW, &file) < 0 || file.stx_ino != known->target_inode ||
+                sys_device(&file) != known->target_device || !S_ISREG(file.stx_mode))
+                continue;
+            done = sync_file(asker, sync) && sys_renameat(place->dirfd, place->stage, place->dirfd, name) == 0;
+            report->target_inode = file.stx_ino;
+            if (sync == STAGE_SYNC_FULL)
+                sys_fsync(place->dirfd);
+        }
+    directory_close(directory);
+    scratch_unmap(directory, sizeof *directory);
+    return done;
+}
+
+/*
+ * Renames a leftover over its target, if that is still the file that was looked at: they change places, and what comes out is
+ * looked at again. Returns false with errno, 0 when somebody else's file was there (the stage is gone then).
+ */
+static bool take_name(const struct place *place, const struct statx *expected)
+{
+    const long exchange = 2; /* RENAME_EXCHANGE */
+    struct statx out;
+    if (sys_call(SYS_renameat2, place->dirfd, place->stage, place->dirfd, place->target, exchange) < 0)
+        return (errno == EINVAL || errno == ENOSYS) && sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) == 0;
+    bool same = sys_statx(place->dirfd, place->stage, AT_SYMLINK_NOFOLLOW, &out) == 0 && sys_same_file(&out, expected);
+    if (!same)
+        sys_call(SYS_renameat2, place->dirfd, place->stage, place->dirfd, place->target, exchange);
+    sys_unlinkat(place->dirfd, place->stage);
+    errno = 0;
+    return same;
+}
+
 static enum stage_outcome commit(const struct stage_release *release, const struct place *place, enum stage_sync sync,
                                  struct stage_report *report)
 {
@@ -102,10 +149,14 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
     if (sys_statx(place->dirfd, place->target, AT_SYMLINK_NOFOLLOW, &target) < 0) {
         if (errno != ENOENT)
             return STAGE_FAILED;
+        if (follow_target(place, known, report, sync, release->asker))
+            return STAGE_OVERTAKEN;
         return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_DISCARDED : STAGE_FAILED;
     }
     report->target_inode = target.stx_ino;
     bool same = target.stx_ino == known->target_inode && sys_device(&target) == known->target_device;
+    if (!sync_file(release->asker, sync))
+        return STAGE_FAILED;
     if (!same && is_leftover(known) && !is_after(&stage.stx_mtime, &target.stx_ctime))
         return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_SUPERSEDED : STAGE_FAILED;
 
@@ -113,8 +164,12 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
         attributes_carry(release->asker, &stage, &known->target_then, &target);
     if (same && !report->early && stage.stx_size == target.stx_size && keep_target(release->asker, place, &target))
         return STAGE_UNCHANGED;
-    if (!sync_file(release->asker, sync) || sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) < 0)
+    if (is_leftover(known)) {
+        if (!take_name(place, &target))
+            return errno == ENOENT ? STAGE_GONE : errno ? STAGE_FAILED : STAGE_SUPERSEDED;
+    } else if (sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) < 0) {
         return errno == ENOENT ? STAGE_GONE : STAGE_FAILED;
+    }
     if (sync == STAGE_SYNC_FULL && place->dirfd != AT_FDCWD)
         sys_fsync(place->dirfd);
     return same ? STAGE_REPLACED : STAGE_OVERTAKEN;

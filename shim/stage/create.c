@@ -297,6 +297,7 @@ int stage_join(const struct stage_target *target, int flags)
     struct stage_known *known = known_find_target(sys_device(&target->file), target->file.stx_ino).slot;
     if (!known)
         return -1;
+    known->pending = false; /* this process writes again */
     /* O_TRUNC empties what there is, as it would in place. A moved directory, or a chroot, hides the path, not the descriptor. */
     int fd = open_named(AT_FDCWD, known->path, known->device, known->inode, flags, true);
     return fd >= 0 ? fd : stage_reopen(known, flags);

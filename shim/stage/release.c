@@ -22,12 +22,21 @@ bool stage_is(int fd)
     return is;
 }
 
+/* Whether the stage is still where it was made; asked without a descriptor. */
+static bool has_its_path(const struct stage_known *known)
+{
+    struct statx file;
+    return sys_statx(AT_FDCWD, known->path, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_ino == known->inode &&
+           sys_device(&file) == known->device;
+}
+
 bool stage_identify(int fd, struct stage_identity *identity)
 {
     int saved = errno;
     const struct stage_known *known = known_of(fd).slot;
+    bool is = known && known->target_inode && has_its_path(known);
     errno = saved;
-    if (!known || !known->target_inode)
+    if (!is)
         return false;
     *identity =
         (struct stage_identity){ (uint32_t)(known->target_device >> 32), (uint32_t)known->target_device, known->target_inode };
@@ -40,10 +49,21 @@ static bool is_known(int fd, const struct stage_known *known)
     return sys_fstat(fd, &file) == 0 && file.stx_ino == known->inode && sys_device(&file) == known->device;
 }
 
+/*
+ * What our own descriptions are opened with, and no program's: so that they can be told from the writers' while another thread
+ * has one open.
+ */
+#define ASKER_MARK (O_NONBLOCK | O_SYNC)
+
+static bool is_asker(int fd)
+{
+    return (sys_fcntl(fd, F_GETFL, 0) & (ASKER_MARK | O_APPEND)) == ASKER_MARK && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
+}
+
 /* A description of our own for the same file. A file that we may not read can be asked through one for writing as well. */
 static int open_asker(const char *path)
 {
-    const int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    const int flags = O_CLOEXEC | O_NOCTTY | ASKER_MARK;
     int fd = sys_openat(AT_FDCWD, path, O_RDONLY | flags, 0);
     return fd < 0 && errno == EACCES ? sys_openat(AT_FDCWD, path, O_WRONLY | flags, 0) : fd;
 }
@@ -71,7 +91,7 @@ bool stage_release_begin(struct stage_release *release, int fd)
 enum which { ANY, SURVIVING };
 
 /* One of this process's descriptors of the stage, of those that survive an exec or of all; -1 when it has none. */
-static int find_descriptor(const struct stage_known *known, enum which which, const struct stage_release *but)
+static int find_descriptor(const struct stage_known *known, enum which which)
 {
     int saved = errno, fd, found = -1;
     struct directory *own = scratch_map(sizeof *own);
@@ -81,8 +101,7 @@ static int find_descriptor(const struct stage_known *known, enum which which, co
     }
     if (descriptors_open(own) == 0)
         while (found < 0 && (fd = descriptors_next(own)) >= 0)
-            if (!(but && fd == but->asker) && is_known(fd, known) &&
-                !(which == SURVIVING && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC)))
+            if (is_known(fd, known) && !is_asker(fd) && !(which == SURVIVING && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC)))
                 found = fd;
     directory_close(own);
     scratch_unmap(own, sizeof *own);
@@ -92,7 +111,7 @@ static int find_descriptor(const struct stage_known *known, enum which which, co
 int stage_reopen(const struct stage_known *known, int flags)
 {
     char link[DESCRIPTOR_LINK_SIZE];
-    int held = find_descriptor(known, ANY, NULL);
+    int held = find_descriptor(known, ANY);
     int fd = held < 0 ? -1 : sys_openat(AT_FDCWD, descriptor_link(link, held), flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
     if (fd >= 0)
         sys_flock(fd, LOCK_SH | LOCK_NB);
@@ -120,7 +139,7 @@ static void replace_descriptions(const struct stage_release *release)
         return;
     if (descriptors_open(own) == 0)
         while ((fd = descriptors_next(own)) >= 0)
-            if (fd != release->asker && is_known(fd, release->known.slot))
+            if (is_known(fd, release->known.slot) && !is_asker(fd))
                 replace_description(fd);
     directory_close(own);
     scratch_unmap(own, sizeof *own);
@@ -139,14 +158,6 @@ static bool open_missing_asker(struct stage_release *release)
     return false;
 }
 
-/* Whether the stage is still where it was made; asked without a descriptor. */
-static bool has_its_path(const struct stage_known *known)
-{
-    struct statx file;
-    return sys_statx(AT_FDCWD, known->path, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_ino == known->inode &&
-           sys_device(&file) == known->device;
-}
-
 bool stage_release_next(struct stage_release *release, enum stage_moment moment)
 {
     int saved = errno;
@@ -154,8 +165,8 @@ bool stage_release_next(struct stage_release *release, enum stage_moment moment)
     struct known_use known = release->known;
     while (!found && (known = known_next(known.slot)).slot) {
         bool ours = known.slot->creator == sys_getpid();
-        int fd = find_descriptor(known.slot, ANY, NULL);
-        if (moment == STAGE_AT_EXEC && fd >= 0 && find_descriptor(known.slot, SURVIVING, NULL) >= 0)
+        int fd = find_descriptor(known.slot, ANY);
+        if (moment == STAGE_AT_EXEC && fd >= 0 && find_descriptor(known.slot, SURVIVING) >= 0)
             continue;
         if (fd >= 0) {
             join(release, known, fd);
@@ -180,7 +191,7 @@ static bool is_adoptable(const struct stage_known *known)
 static int find_survivor(const struct stage_known *known, enum stage_survivor which)
 {
     bool any = which == STAGE_SURVIVES_BY_FILE_ACTIONS || (which == STAGE_OURS_OR_SURVIVES && known->creator == sys_getpid());
-    return find_descriptor(known, any ? ANY : SURVIVING, NULL);
+    return find_descriptor(known, any ? ANY : SURVIVING);
 }
 
 bool stage_publish_next(struct stage_release *release, enum stage_survivor which, bool unadoptable)
@@ -212,11 +223,16 @@ bool stage_has_survivor(enum stage_survivor which)
 bool stage_pending_next(struct stage_release *release)
 {
     struct known_use known = release->known;
-    while ((known = known_next(known.slot)).slot)
-        if (known.slot->pending) {
-            *release = (struct stage_release){ .known = known, .asker = -1 };
+    while ((known = known_next(known.slot)).slot) {
+        if (!known.slot->pending)
+            continue;
+        *release = (struct stage_release){ .known = known, .asker = -1 };
+        if (!has_its_path(known.slot))
+            known_forget(known);
+        else if (open_missing_asker(release) && sys_flock(release->asker, LOCK_EX | LOCK_NB) == 0)
             return true;
-        }
+        stage_release_finish(release);
+    }
     return false;
 }
 
@@ -257,13 +273,17 @@ static enum stage_end fill_report(const struct stage_release *release, struct st
     report->device = known->device;
     report->inode = known->inode;
     report->op = known->op;
-    if (release->asker >= 0 && descriptor_path(release->asker, report->path, sizeof report->path))
-        return paths_of_asker(release, report) ? STAGE_READY : STAGE_NONE;
-    /* Nothing can be opened or read: where it was made, then. */
+    if (release->asker >= 0 && descriptor_path(release->asker, report->path, sizeof report->path) &&
+        paths_of_asker(release, report))
+        return STAGE_READY;
+    /*
+     * Nothing can be opened or read, or the descriptor dates from before the stage had a name (a vfork child that was
+     * started meanwhile has such a one): where it was made, then.
+     */
     bool copied = copy_path(report->path, known->path) && copy_path(report->target, known->target);
     if (copied && has_its_path(known))
         return STAGE_READY;
-    return release->held && !is_target_now(known) ? STAGE_LOST : STAGE_NONE;
+    return release->held && release->asker < 0 && !is_target_now(known) ? STAGE_LOST : STAGE_NONE;
 }
 
 enum stage_end stage_release_end(struct stage_release *release, struct stage_report *report)
@@ -278,7 +298,7 @@ enum stage_end stage_release_end(struct stage_release *release, struct stage_rep
         known_forget(release->known);
     if (end != STAGE_READY || !can_ask || !report->early || release->last_word)
         return end;
-    if (find_descriptor(known, ANY, release) >= 0)
+    if (find_descriptor(known, ANY) >= 0)
         return STAGE_HELD;
     if (mapping_is_writable(known->device, known->inode)) /* our own: it has no other end that could be seen */
         return STAGE_READY;
@@ -300,7 +320,7 @@ void stage_forget_gone(void)
 {
     int saved = errno;
     for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
-        if (known.slot->creator != sys_getpid() && !has_its_path(known.slot) && find_descriptor(known.slot, ANY, NULL) < 0)
+        if (known.slot->creator != sys_getpid() && !has_its_path(known.slot) && find_descriptor(known.slot, ANY) < 0)
             known_forget(known);
     errno = saved;
 }

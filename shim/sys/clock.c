@@ -10,11 +10,22 @@ uint64_t clock_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * CLOCK_SECOND + (uint64_t)now.tv_nsec;
 }
 
+static struct timespec duration(uint64_t ns)
+{
+    return (struct timespec){ .tv_sec = (time_t)(ns / CLOCK_SECOND), .tv_nsec = (long)(ns % CLOCK_SECOND) };
+}
+
+void clock_rest(uint64_t ns)
+{
+    struct timespec pause = duration(ns);
+    sys_call(SYS_nanosleep, &pause, 0);
+}
+
 static void sleep_for(uint64_t ns)
 {
-    struct timespec pause = { .tv_sec = (time_t)(ns / CLOCK_SECOND), .tv_nsec = (long)(ns % CLOCK_SECOND) };
+    struct timespec pause = duration(ns);
     if (process_borrows_memory())
-        sys_call(SYS_nanosleep, &pause, 0L);
+        clock_rest(ns);
     else
         clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }

@@ -19,4 +19,7 @@ uint64_t clock_ns(clockid_t clock);
  */
 extern void (*clock_sleep)(uint64_t ns);
 
+/* The same, and never a cancellation point. */
+void clock_rest(uint64_t ns);
+
 #endif

@@ -43,7 +43,7 @@ bool wait_pause(struct wait *wait)
     uint64_t noise = (wait->started_ns + elapsed) * UINT64_C(0x9e3779b97f4a7c15) >> 20;
     uint64_t pause = wait_ladder(bounds, wait->attempts, noise);
     uint64_t left = bounds->max_wait_ns - elapsed;
-    clock_sleep(pause < left ? pause : left);
+    (bounds->uncancellable ? clock_rest : clock_sleep)(pause < left ? pause : left);
     wait->last = wait_elapsed_ns(wait) >= bounds->max_wait_ns;
     wait->attempts++;
     errno = saved;

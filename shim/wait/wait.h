@@ -21,6 +21,7 @@
 struct wait_bounds {
     uint64_t first_ns, cap_ns, max_wait_ns;
     uint64_t max_attempts; /* of the caller's operation, the first one included; 0: no limit but max_wait */
+    bool uncancellable;    /* whoever waits here has something to finish */
 };
 
 struct wait {

@@ -153,7 +153,7 @@ static void child_is_last(void)
     put(fd, "parent ");
     pid_t pid = fork();
     if (pid == 0) {
-        usleep(50000);
+        usleep(150000);
         put(fd, "child ");
         must(close(fd) == 0);
         _exit(0);
@@ -276,7 +276,7 @@ static void passed_descriptor(void)
     pid_t pid = fork();
     if (pid == 0) {
         int fd = receive_descriptor(pair[1]);
-        usleep(30000);
+        usleep(150000);
         put(fd, "receiver ");
         must(close(fd) == 0);
         exit(0);
@@ -353,6 +353,14 @@ static void locks_it(void)
     must(flock(fd, LOCK_UN) == 0 && close(fd) == 0);
     put(copy, "b");
     must(close(copy) == 0);
+}
+
+static void locks_it_twice_opened(void)
+{
+    int one = open_new(0), two = open(target, O_WRONLY);
+    must(two >= 0 && flock(one, LOCK_EX) == 0);
+    put(one, "locked");
+    must(flock(one, LOCK_UN) == 0 && close(one) == 0 && close(two) == 0);
 }
 
 static void errno_stays(void)
@@ -439,6 +447,18 @@ static void spawn_twice(void)
     end_of(spawn_echo(&actions, "a-long-word"));
     end_of(spawn_echo(&actions, "two"));
     posix_spawn_file_actions_destroy(&actions);
+}
+
+/* Never destroyed, and another set at the same address. */
+static void spawn_and_forget(void)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    end_of(spawn_echo(&actions, "first"));
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0) == 0);
+    end_of(spawn_echo(&actions, "second"));
 }
 
 static void spawn_passes_by_dup2(void)
@@ -557,6 +577,16 @@ static void replaced_meanwhile(void)
     end_of(pid);
 }
 
+static void renamed_meanwhile(void)
+{
+    char other[4096];
+    int fd = open_new(0);
+    snprintf(other, sizeof other, "%s.bak", target);
+    must(rename(target, other) == 0);
+    put(fd, "goes with the file");
+    must(close(fd) == 0);
+}
+
 static void unlinked_meanwhile(void)
 {
     int fd = open_new(0);
@@ -649,6 +679,7 @@ static const struct scene scenes[] = {
     SCENE(no_descriptor_left),
     SCENE(no_descriptor_left_at_exit),
     SCENE(locks_it),
+    SCENE(locks_it_twice_opened),
     SCENE(errno_stays),
     SCENE(append_stream),
     SCENE(converting_stream),
@@ -657,6 +688,7 @@ static const struct scene scenes[] = {
     SCENE(stream_of_a_stream),
     SCENE(spawn_never),
     SCENE(spawn_twice),
+    SCENE(spawn_and_forget),
     SCENE(spawn_passes_by_dup2),
     SCENE(extended_attributes),
     SCENE(directory_with_a_default_acl),
@@ -665,6 +697,7 @@ static const struct scene scenes[] = {
     SCENE(touched),
     SCENE(owner_and_times_changed_meanwhile),
     SCENE(replaced_meanwhile),
+    SCENE(renamed_meanwhile),
     SCENE(unlinked_meanwhile),
     SCENE(mode_changed_meanwhile),
     SCENE(mode_changed_by_descriptor),

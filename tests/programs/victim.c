@@ -12,6 +12,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <spawn.h>
@@ -164,10 +165,14 @@ static int close_by_entry(void)
         return check((is("setreuid") ? setreuid(-1, getuid()) : setregid(-1, getgid())) == 0 && close(fd) == 0);
     if (is("setresuid") || is("setresgid"))
         return check((is("setresuid") ? setresuid(-1, getuid(), -1) : setresgid(-1, getgid(), -1)) == 0 && close(fd) == 0);
+    if (is("setgroups") || is("initgroups"))
+        return check((is("setgroups") ? setgroups(0, NULL) : initgroups("root", 0)) == 0 && close(fd) == 0);
     if (is("setfsuid") || is("setfsgid"))
         return check((is("setfsuid") ? setfsuid(getuid()) : setfsgid(getgid())) >= 0 && close(fd) == 0);
     if (is("chroot"))
         return check(chroot("/proc/self/fdinfo") == 0 && close(fd) == 0); /* where no path of ours leads anywhere */
+    if (is("syscall-exit"))
+        return (int)syscall(SYS_exit, 0);
     if (is("syscall-close"))
         return check(syscall(SYS_close, fd) == 0);
     if (is("syscall-close_range"))
@@ -253,7 +258,7 @@ static int spawn_by_entry(void)
         return error ? fail() : check(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) == 0 && info.si_status == 0);
     }
 #endif
-    if (is("posix_spawn_file_actions_addopen") || is("posix_spawn_file_actions_destroy")) {
+    if (is("posix_spawn_file_actions_addopen") || is("posix_spawn_file_actions_destroy") || is("posix_spawn_file_actions_init")) {
         posix_spawn_file_actions_addopen(&actions, 1, target, writing, 0644);
         result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
     } else if (is("posix_spawn_file_actions_addchdir_np")) {
