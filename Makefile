@@ -68,7 +68,7 @@ $(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
 
 $(BUILD)/tests/obj/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wno-missing-field-initializers -Wno-format-truncation $(TEST_PATHS) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
+	$(CC) $(BASE) -Wno-missing-field-initializers -Wno-unknown-warning-option -Wno-format-truncation $(TEST_PATHS) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
 
 # The same small program as four kinds of programs call libc.
 PROGRAM_FLAGS = -D_GNU_SOURCE -Wall -Wextra -g
@@ -102,7 +102,7 @@ check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized
 # LeakSanitizer could look at.
 UNIT_SUITES = @(glob|text|name|policy|wait|event|send|stage|stage_fault)/*
 check-sanitized:
-	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" $(BUILD)/sanitized/tests/run
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than" $(BUILD)/sanitized/tests/run
 	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/sanitized/tests/run --filter '$(UNIT_SUITES)'
 
 demo:

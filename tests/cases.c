@@ -172,12 +172,15 @@ Test(cases, a_held_stage_survives_the_next_one)
 Test(cases, concurrent_deployers_leave_one_whole_file, .timeout = 60)
 {
     struct place place;
-    char command[400];
+    char command[600];
     place_make(&place);
     run_busy(place.target);
-    snprintf(command, sizeof command,
-             "cd ..; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do yes $i | head -c 100000 > f$i; done;"
-             "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do cp f$i $TARGET & done; wait");
+    /* All of them open it while it is busy: behind the first commit it isn't any more. */
+    snprintf(
+        command, sizeof command,
+        "cd ..; all='1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20'; for i in $all; do yes $i | head -c 100000 > f$i; done;"
+        "for i in $all; do (exec 3>$TARGET; : > ready$i; until test -e go; do sleep .02; done; cat f$i >&3) & done;"
+        "for i in $all; do until test -e ready$i; do sleep .02; done; done; : > go; wait");
     cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, NULL, command)), 0);
     size_t length;
     char *content = read_file(place.target, &length);

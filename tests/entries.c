@@ -169,7 +169,11 @@ static bool is_op_of(const char *op, const char *build, const char *entry)
     if (!strncmp(entry, "syscall-", 8))
         entry = "syscall";
     if (!strncmp(entry, "fortified-", 10)) {
+#ifdef __clang__ /* 14, with glibc 2.36: has no fortified open, which needs __builtin_va_arg_pack */
+        bool fortified = false;
+#else
         bool fortified = !strcmp(build, "fortify");
+#endif
         snprintf(expected, sizeof expected, fortified ? "__%s_2" : "%s", entry + 10);
     } else {
         snprintf(expected, sizeof expected, "%s", entry);
@@ -271,7 +275,7 @@ static void check_busy_start(struct place *place, const char *build, const char 
     char expected[100];
     place_reset(place);
     snprintf(expected, sizeof expected, "started %s\n", entry);
-    pid_t holder = hold_open(place->target, 40);
+    pid_t holder = hold_until_tried(place->target, 30);
     int status = run_victim(place, WITH_SHIM, build, entry);
     char *out = read_file(place->out, NULL), *err = read_file(place->err, NULL);
     cr_expect_eq(status, 0, "%s %s: busy: status %d, %s", build, entry, status, err);

@@ -109,8 +109,7 @@ Test(starting, passes_other_errors_on_at_once)
 {
     static const char *const commands[] = { "$BUILD/tests/victim-plain execve /nowhere", "$BUILD/tests/victim-plain execvp nowhere",
                                             "$BUILD/tests/victim-plain posix_spawn /nowhere",
-                                            "chmod 644 $TARGET; "
-                                            "$BUILD/tests/victim-plain execv $TARGET",
+                                            "chmod 644 $TARGET; $BUILD/tests/victim-plain execv $TARGET",
                                             "$BUILD/tests/victim-plain execve /" };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         int without = run_shell(&place, WITHOUT_SHIM, NULL, commands[i]);

@@ -1602,7 +1602,8 @@ static const int walk_errors[] = { EMFILE, ENOSPC, EIO, ENOENT, EACCES, EOPNOTSU
  */
 static void walk_create(const char *what, int flags, int64_t keep, const char *expected)
 {
-    unsigned names = each_name(NULL), n = 0, known = (unsigned)stage_known_count;
+    unsigned names = each_name(NULL), n = 0;
+    int known = stage_known_count;
     for (size_t e = 0; e < COUNT(walk_errors); e++)
         for (n = 1;; n++) {
             put("app", OLD, 0751);

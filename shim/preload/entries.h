@@ -40,7 +40,7 @@ next_function next_find(const char *name);
 #define ENTRY(result, name, parameters)                                                                                            \
     static inline result(*next_##name(void)) parameters                                                                            \
     {                                                                                                                              \
-        if (unlikely(!next.name))                                                                                                  \
+        if (unlikely(!next.name)) /* threads that meet here store the same value */                                                \
             next.name = (result(*) parameters)next_find(#name);                                                                    \
         return next.name;                                                                                                          \
     }

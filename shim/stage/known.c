@@ -34,6 +34,11 @@ void known_abandon(struct stage_known *known)
     __atomic_sub_fetch(&known->state, FILLING - FREE, __ATOMIC_RELEASE);
 }
 
+bool known_is_current(struct known_use use)
+{
+    return __atomic_load_n(&use.slot->state, __ATOMIC_ACQUIRE) == use.state;
+}
+
 void known_forget(struct known_use use)
 {
     unsigned expected = use.state;

@@ -52,6 +52,9 @@ struct known_use known_find_target(uint64_t device, uint64_t inode);
 /* Opens a stage through a descriptor that this process has of it, and takes the lock; -1 where it has none. In release.c. */
 int stage_reopen(const struct stage_known *, int flags);
 
+/* Whether the slot still has that use. Another thread may end it at any moment. */
+bool known_is_current(struct known_use);
+
 /* The stage is no more. Does nothing when that was known. */
 void known_forget(struct known_use);
 

@@ -281,7 +281,7 @@ static enum stage_end fill_report(const struct stage_release *release, struct st
      * started meanwhile has such a one): where it was made, then.
      */
     bool copied = copy_path(report->path, known->path) && copy_path(report->target, known->target);
-    if (copied && has_its_path(known))
+    if (copied && known_is_current(release->known) && has_its_path(known))
         return STAGE_READY;
     return release->held && release->asker < 0 && !is_target_now(known) ? STAGE_LOST : STAGE_NONE;
 }
@@ -307,6 +307,8 @@ enum stage_end stage_release_end(struct stage_release *release, struct stage_rep
 
 void stage_set_pending(const struct stage_release *release)
 {
+    if (!known_is_current(release->known))
+        return;
     release->known.slot->pending = true;
 }
 
