@@ -95,7 +95,7 @@ test:
 	scripts/setup.sh test
 	$(MAKE) --no-print-directory check
 
-check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized
+check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang
 	$(BUILD)/tests/run
 
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
@@ -104,6 +104,12 @@ UNIT_SUITES = @(glob|text|name|policy|wait|event|send|stage|stage_fault)/*
 check-sanitized:
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than" $(BUILD)/sanitized/tests/run
 	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/sanitized/tests/run --filter '$(UNIT_SUITES)'
+
+# The other compiler warns about other things.
+check-clang:
+	if command -v clang >/dev/null; then \
+	    $(MAKE) --no-print-directory CC=clang CXX=clang++ BUILD=$(BUILD)/clang all $(BUILD)/clang/tests/run; \
+	else echo "skipped: there is no clang here"; fi
 
 demo:
 	scripts/setup.sh demo
@@ -119,5 +125,5 @@ lint:
 clean:
 	rm -rf build
 
-.PHONY: all check check-sanitized clean demo lint no-json-c test
+.PHONY: all check check-clang check-sanitized clean demo lint no-json-c test
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,10 +1,12 @@
 /*
  * The bounds of a wait, the actions, the sinks and the configuration, on whole programs.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -338,6 +340,48 @@ Test(writing, reaches_node_when_io_uring_is_refused)
                  0);
     cr_expect(same_content(place.target, place.new));
     cr_expect_eq(log_count(&place, "outcome", "replaced"), 1);
+}
+
+Test(writing, does_not_wait_for_a_program_when_a_file_action_is_busy)
+{
+    const char *const argv[] = { BUILD_DIR "/tests/victim-plain", "posix_spawn_file_actions_addopen", place.target, NULL };
+    char *const nothing[] = { NULL };
+    if (syscall(SYS_execveat, AT_FDCWD, "/bin/true", nothing, nothing, 0x10000 /* AT_EXECVE_CHECK */) != 0)
+        cr_skip_test("this kernel can't be asked whether it would start a program (Linux 6.14 can)");
+    run_busy(place.target);
+    cr_expect_eq(status_code(run_program_with(&place, WITH_SHIM, "ETXTBSY_WRITE=off ETXTBSY_EXEC_MAX_WAIT=5s", argv)), 1);
+    char *err = read_file(place.err, NULL);
+    cr_expect_str_eq(err, "posix_spawn_file_actions_addopen: Text file busy (26)\n", "%s", err);
+    struct json_object *line = only_line(&place);
+    cr_expect_str_eq(line_string(line, "reason"), "file-action");
+    cr_expect_eq(line_number(line, "attempts"), 1);
+}
+
+/* ---- under valgrind ---- */
+
+Test(writing, is_clean_under_valgrind, .timeout = 120)
+{
+    static const char *const commands[] = {
+        "cp $NEW $TARGET",
+        "bash -c 'cat $NEW > $TARGET'",
+        "$BUILD/tests/cases two_opens $TARGET",
+        "$BUILD/tests/cases child_is_last $TARGET",
+        "$BUILD/tests/cases append_stream $TARGET",
+    };
+    char missing[100], command[500];
+    if (!have_programs("valgrind", missing))
+        cr_skip_test("there is no valgrind here");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        place_reset(&place);
+        pid_t running = run_busy(place.target);
+        snprintf(command, sizeof command, "valgrind -q --error-exitcode=9 %s", commands[i]);
+        int status = status_code(run_shell(&place, WITH_SHIM, NULL, command));
+        char *err = read_file(place.err, NULL);
+        cr_expect_eq(status, 0, "%s: status %d: %s", command, status, err);
+        cr_expect_gt(log_count(&place, "verdict", "replaced"), 0, "%s", command);
+        stop(running);
+        free(err);
+    }
 }
 
 /* ---- how the library is named ---- */
