@@ -1,12 +1,10 @@
 /*
  * The bounds of a wait, the actions, the sinks and the configuration, on whole programs.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -340,21 +338,6 @@ Test(writing, reaches_node_when_io_uring_is_refused)
                  0);
     cr_expect(same_content(place.target, place.new));
     cr_expect_eq(log_count(&place, "outcome", "replaced"), 1);
-}
-
-Test(writing, does_not_wait_for_a_program_when_a_file_action_is_busy)
-{
-    const char *const argv[] = { BUILD_DIR "/tests/victim-plain", "posix_spawn_file_actions_addopen", place.target, NULL };
-    char *const nothing[] = { NULL };
-    if (syscall(SYS_execveat, AT_FDCWD, "/bin/true", nothing, nothing, 0x10000 /* AT_EXECVE_CHECK */) != 0)
-        cr_skip_test("this kernel can't be asked whether it would start a program (Linux 6.14 can)");
-    run_busy(place.target);
-    cr_expect_eq(status_code(run_program_with(&place, WITH_SHIM, "ETXTBSY_WRITE=off ETXTBSY_EXEC_MAX_WAIT=5s", argv)), 1);
-    char *err = read_file(place.err, NULL);
-    cr_expect_str_eq(err, "posix_spawn_file_actions_addopen: Text file busy (26)\n", "%s", err);
-    struct json_object *line = only_line(&place);
-    cr_expect_str_eq(line_string(line, "reason"), "file-action");
-    cr_expect_eq(line_number(line, "attempts"), 1);
 }
 
 /* ---- under valgrind ---- */

@@ -138,27 +138,13 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
 }
 
 /*
- * Whether the kernel would start the program: ETXTBSY, or another answer, 0 among them; EINVAL before Linux 6.14, which doesn't
- * know the flag.
+ * Asks the kernel whether it would start the program (Linux 6.14; others don't know the flag: then there is no waiting). Only
+ * ETXTBSY is worth a wait, the real attempt finds out about the rest.
  */
-static int ask_kernel(const struct run *run)
-{
-    long result = sys_call(SYS_execveat, run->dirfd, run->path, run->argv, run->envp, run->flags | AT_EXECVE_CHECK);
-    return result < 0 ? errno : 0;
-}
-
-/* As an attempt: only ETXTBSY is worth a wait, the real one finds out about the rest. */
 static int attempt_check(const struct run *run)
 {
-    return ask_kernel(run) == ETXTBSY ? ETXTBSY : 0;
-}
-
-/* Whether a spawn was refused not because of the program but because of a file that its file actions open for writing. */
-static bool is_about_a_file_action(const struct run *run, const char *candidate)
-{
-    struct run check = *run;
-    check.path = candidate;
-    return run->spawns && run->files && ask_kernel(&check) == 0;
+    long result = sys_call(SYS_execveat, run->dirfd, run->path, run->argv, run->envp, run->flags | AT_EXECVE_CHECK);
+    return result < 0 && errno == ETXTBSY ? ETXTBSY : 0;
 }
 
 /* What happens when the first attempt met ETXTBSY. */
@@ -193,12 +179,6 @@ static int run_busy(const struct run *run, run_attempt *attempt)
         intervention_say(intervention, "observe", "observed", "observed");
         break;
     case ACTION_RETRY:
-        if (is_about_a_file_action(run, intervention->candidate)) { /* nobody can say which: the kernel's answer, at once */
-            event->target = NULL;
-            event->reason = "file-action";
-            intervention_say(intervention, "wait", "gave-up", "refused");
-            break;
-        }
         event->held_fd = resolved ? find_self_held(intervention, run) : -1;
         /* Another thread may be about to close it; there is none in a fork child. */
         if (event->held_fd >= 0 && (process_threads() == 1 || process_borrows_memory())) {
