@@ -100,7 +100,7 @@ static void try_tool(struct place *place, const struct tool *tool)
     prepare(place, tool);
     struct result expected = use(place, tool, WITHOUT_SHIM);
     if (expected.status != 0) { /* half installed, or no terminal to be had */
-        cr_log_warn("skipped: %s doesn't work here, even without the shim: %s", tool->name, expected.err);
+        fprintf(stderr, "skipped: %s doesn't work here, even without the shim: %s\n", tool->name, expected.err);
         discard(&expected);
         return;
     }
@@ -152,7 +152,7 @@ ParameterizedTest(int *dozen, tools, end_as_on_an_idle_file, .timeout = 300)
         if (have_programs(tools[i].needs, missing))
             try_tool(&place, &tools[i]);
         else
-            cr_log_warn("skipped: %s (there is no %s here)", tools[i].name, missing);
+            fprintf(stderr, "skipped: %s (there is no %s here)\n", tools[i].name, missing); /* cr_log_warn is a failure */
     }
     place_remove(&place);
 }
