@@ -63,11 +63,6 @@ const char *attributes_copy(int from, const struct statx *file, int to)
     return reason;
 }
 
-static bool is_later(const struct statx_timestamp *a, const struct statx_timestamp *b)
-{
-    return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
-}
-
 static bool is_same_time(const struct statx_timestamp *a, const struct statx_timestamp *b)
 {
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
@@ -81,6 +76,6 @@ void attributes_carry(int fd, const struct statx *stage, const struct statx *the
     /* chown may have taken set-id bits away at the target as well: the mode there is how it ended. */
     if ((owner_changed || now->stx_mode != then->stx_mode) && stage->stx_mode == then->stx_mode)
         sys_fchmod(fd, now->stx_mode & 07777);
-    if (!is_same_time(&now->stx_mtime, &then->stx_mtime) && is_later(&now->stx_ctime, &stage->stx_ctime))
+    if (!is_same_time(&now->stx_mtime, &then->stx_mtime) && sys_is_later(&now->stx_ctime, &stage->stx_ctime))
         sys_set_times(fd, now);
 }

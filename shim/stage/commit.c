@@ -84,11 +84,6 @@ static bool is_leftover(const struct stage_known *known)
     return known->pending || known->creator != sys_getpid();
 }
 
-static bool is_after(const struct statx_timestamp *written, const struct statx_timestamp *replaced)
-{
-    return written->tv_sec > replaced->tv_sec || (written->tv_sec == replaced->tv_sec && written->tv_nsec > replaced->tv_nsec);
-}
-
 /*
  * When the target's name is gone, the file may have been given another one in the same directory ("mv app app.bak"): in place
  * the bytes would be there. Puts the stage there. Returns false when it isn't found.
@@ -157,7 +152,7 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
     bool same = target.stx_ino == known->target_inode && sys_device(&target) == known->target_device;
     if (!sync_file(release->asker, sync))
         return STAGE_FAILED;
-    if (!same && is_leftover(known) && !is_after(&stage.stx_mtime, &target.stx_ctime))
+    if (!same && is_leftover(known) && !sys_is_later(&stage.stx_mtime, &target.stx_ctime))
         return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_SUPERSEDED : STAGE_FAILED;
 
     if (same && release->asker >= 0 && known->target_then.stx_mode)

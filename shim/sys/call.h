@@ -213,6 +213,11 @@ static inline uint64_t sys_device(const struct statx *file)
     return (uint64_t)file->stx_dev_major << 32 | file->stx_dev_minor;
 }
 
+static inline bool sys_is_later(const struct statx_timestamp *a, const struct statx_timestamp *b)
+{
+    return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
+}
+
 static inline bool sys_same_file(const struct statx *a, const struct statx *b)
 {
     return a->stx_ino == b->stx_ino && sys_device(a) == sys_device(b);
