@@ -106,12 +106,17 @@ static bool is_enforced(const struct place *place)
     return refused;
 }
 
-void place_reset(struct place *place)
+void place_reset_files(struct place *place)
 {
     remove_tree(place->directory);
     cr_assert_eq(mkdir(place->directory, 0755), 0);
     copy_file(TARGET_PROGRAM, place->target, 0755);
     copy_file(NEW_PROGRAM, place->new, 0755);
+}
+
+void place_reset(struct place *place)
+{
+    place_reset_files(place);
     unlink(place->log);
 }
 

@@ -30,6 +30,9 @@ void place_make(struct place *);
 /* Makes the directory, the target and the new file afresh, and empties the log. */
 void place_reset(struct place *);
 
+/* The same, but keeps the log. */
+void place_reset_files(struct place *);
+
 /* Kills what was started, removes everything. */
 void place_remove(struct place *);
 
