@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../shim/policy/keys.h"
@@ -164,6 +165,15 @@ Test(policy, reads_sections)
         { "log = none\n[write]\naction = off", NULL, NULL, POLICY_EXEC, KEY_LOG, "none", "system:1" },
         { "sync = data", NULL, NULL, POLICY_WRITE, KEY_SYNC, "data", "system:1" },
         { "io_uring = refuse", NULL, NULL, POLICY_WRITE, KEY_IO_URING, "refuse", "system:1" },
+        { "hard_links = break", NULL, NULL, POLICY_WRITE, KEY_HARD_LINKS, "break", "system:1" },
+        { "keep = 3", NULL, NULL, POLICY_TRUNCATE, KEY_KEEP, "3", "system:1" },
+        { "respect_locks = on", NULL, NULL, POLICY_EXEC, KEY_RESPECT_LOCKS, "on", "system:1" },
+        { "serialise = on", NULL, NULL, POLICY_WRITE, KEY_SERIALISE, "on", "system:1" },
+        { "[write]\naction = atomic", NULL, NULL, POLICY_WRITE, KEY_ACTION, "atomic", "system:2" },
+        { "[rule]\ntruncate = atomic", NULL, NULL, POLICY_TRUNCATE, KEY_ACTION, "atomic", "system:2" },
+        { "[rename]\naction = observe\nmax_wait = 7s", NULL, NULL, POLICY_RENAME, KEY_MAX_WAIT, "7s", "system:3" },
+        { "[rule]\nrename = off", NULL, NULL, POLICY_RENAME, KEY_ACTION, "off", "system:2" },
+        { NULL, NULL, "ETXTBSY_RENAME_MAX_WAIT=3s\0", POLICY_RENAME, KEY_MAX_WAIT, "3s", "ETXTBSY_RENAME_MAX_WAIT" },
         { "[exec]\nmax_attempts = 17", NULL, NULL, POLICY_EXEC, KEY_MAX_ATTEMPTS, "17", "system:2" },
         { "[exec]\nfirst = 1ms\ncap=2ms\nmax_wait_vfork=3ms", NULL, NULL, POLICY_EXEC, KEY_CAP, "2ms", "system:3" },
         /* the same section twice: the later line, as anybody who appends to a file expects */
@@ -281,19 +291,78 @@ Test(policy, does_not_take_the_conditions_of_the_next_section)
     cr_expect_eq(policy.value[KEY_ACTION], ACTION_OFF);
 }
 
+/* ---- what is looked for without a conflict ----------------------------------------------------------------------------------- */
+
+Test(policy, foresees_what_any_source_mentions)
+{
+    static const struct {
+        const char *conf;
+        unsigned foresight;
+    } rows[] = {
+        { "", 0 },
+        { "[write]\naction = redirect\n", 0 },
+        { "# action = atomic\nrespect_locks = off\n", 0 },
+        { "[write]\naction = atomic\n", POLICY_ATOMIC },
+        { "[rule]\npath = /elsewhere\nwrite = atomic\n", POLICY_ATOMIC },
+        { "respect_locks = on\n", POLICY_LOCKS },
+        { "[rule]\nrespect_locks=on # for deploys\ntruncate=atomic\n", POLICY_LOCKS | POLICY_ATOMIC },
+    };
+    static const char both[] = "respect_locks = on\n[write]\naction = atomic\n";
+    char conf[PATH_MAX + 32], *environment[] = { conf, NULL, NULL };
+    char *here = getcwd(NULL, 0);
+    snprintf(conf, sizeof conf, "ETXTBSY_CONF=%s/user", here);
+    free(here);
+    if (access(POLICY_SYSTEM_FILE, F_OK) == 0)
+        cr_skip_test("there is an " POLICY_SYSTEM_FILE " here");
+    policy_remember_environment(environment);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        put("user", rows[i].conf, strlen(rows[i].conf));
+        policy_foreseen = 0;
+        errno = ETXTBSY;
+        cr_expect_eq(policy_foresight(), POLICY_KNOWN | rows[i].foresight, "%s", rows[i].conf);
+        cr_expect_eq(errno, ETXTBSY);
+        put("user", both, sizeof both - 1);
+        cr_expect_eq(policy_foresight(), POLICY_KNOWN | rows[i].foresight, "asked once a process");
+    }
+}
+
+Test(policy, foresees_what_the_environment_asks_for)
+{
+    static const struct {
+        char *variables[3];
+        unsigned foresight;
+    } rows[] = {
+        { { "ETXTBSY_WRITE=atomic" }, POLICY_ATOMIC },          { { "ETXTBSY_TRUNCATE=atomic" }, POLICY_ATOMIC },
+        { { "ETXTBSY_RESPECT_LOCKS=on" }, POLICY_LOCKS },       { { "ETXTBSY_WRITE=redirect" }, 0 },
+        { { "ETXTBSY_WRITE=atomic", "ETXTBSY_DISABLE=1" }, 0 },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int status;
+        pid_t child = fork(); /* the environment is remembered once a process */
+        if (!child) {
+            policy_remember_environment((char *const *)rows[i].variables);
+            _exit(policy_foresight() == (POLICY_KNOWN | rows[i].foresight) ? 0 : 1);
+        }
+        waitpid(child, &status, 0);
+        cr_expect_eq(status, 0, "%s", rows[i].variables[0]);
+    }
+}
+
 /* ---- bad input -------------------------------------------------------------------------------------------------------------- */
 
 /* Weaker values that none of the bad lines could give. */
 #define WEAKER_SECTION "action = observe\nfirst = 3us\ncap = 4us\nmax_wait = 5us\nmax_wait_vfork = 6us\nmax_attempts = 7\n"
-static const char weaker[] = "log = /weaker\nsync = data\nio_uring = refuse\n[exec]\n" WEAKER_SECTION "[write]\n" WEAKER_SECTION
-                             "[truncate]\n" WEAKER_SECTION;
+static const char weaker[] = "log = /weaker\nsync = data\nhard_links = break\nkeep = 2\nrespect_locks = on\nserialise = on\n"
+                             "io_uring = refuse\n[exec]\n" WEAKER_SECTION "[write]\n" WEAKER_SECTION "[truncate]\n" WEAKER_SECTION
+                             "[rename]\n" WEAKER_SECTION;
 
 static void expect_weaker(const struct policy *policy, const char *what)
 {
     static const char *const values[POLICY_KEYS] = {
-        [KEY_LOG] = "/weaker",    [KEY_IO_URING] = "refuse",    [KEY_SYNC] = "data",
-        [KEY_ACTION] = "observe", [KEY_FIRST] = "3us",          [KEY_CAP] = "4us",
-        [KEY_MAX_WAIT] = "5us",   [KEY_MAX_WAIT_VFORK] = "6us", [KEY_MAX_ATTEMPTS] = "7",
+        [KEY_LOG] = "/weaker",    [KEY_IO_URING] = "refuse",  [KEY_SYNC] = "data",    [KEY_HARD_LINKS] = "break",
+        [KEY_KEEP] = "2",         [KEY_RESPECT_LOCKS] = "on", [KEY_SERIALISE] = "on", [KEY_ACTION] = "observe",
+        [KEY_FIRST] = "3us",      [KEY_CAP] = "4us",          [KEY_MAX_WAIT] = "5us", [KEY_MAX_WAIT_VFORK] = "6us",
+        [KEY_MAX_ATTEMPTS] = "7",
     };
     for (int key = 0; key < POLICY_KEYS; key++) {
         const char *value = value_of(policy, (enum policy_key)key);
@@ -306,10 +375,10 @@ static void expect_weaker(const struct policy *policy, const char *what)
 #define NUMBER "a whole number; 0 for no limit"
 #define SINKS "stderr, none, fd:N or an absolute path, several separated by commas"
 #define LINE "key = value, [section] or # comment"
-#define SECTION "[exec], [write], [truncate] or [rule]"
-#define GLOBAL_KEY "log, sync, io_uring or a [section]"
+#define SECTION "[exec], [write], [truncate], [rename] or [rule]"
+#define GLOBAL_KEY "log, sync, hard_links, keep, respect_locks, serialise, io_uring or a [section]"
 #define SECTION_KEY "action, first, cap, max_wait, max_wait_vfork or max_attempts"
-#define RULE_KEY "path, program, exec, write, truncate or another key"
+#define RULE_KEY "path, program, exec, write, truncate, rename or another key"
 #define PATTERN "a pattern such as /usr/local/bin/** or cp"
 
 Test(policy, complains_once_of_each_bad_line)
@@ -341,8 +410,8 @@ Test(policy, complains_once_of_each_bad_line)
         { "[exec]\naction = redirect", 2, "action = redirect", "retry, observe or off" },
         { "[exec]\naction = atomic", 2, "action = atomic", "retry, observe or off" },
         { "[exec]\naction = Off", 2, "action = Off", "retry, observe or off" },
-        { "[write]\naction = maybe", 2, "action = maybe", "retry, redirect, observe or off" },
-        { "[truncate]\naction =", 2, "action =", "retry, redirect, observe or off" },
+        { "[write]\naction = maybe", 2, "action = maybe", "retry, redirect, atomic, observe or off" },
+        { "[truncate]\naction =", 2, "action =", "retry, redirect, atomic, observe or off" },
         { "[exec]\nfirst = soon", 2, "first = soon", DURATION },
         { "[write]\ncap = -1s", 2, "cap = -1s", DURATION },
         { "[truncate]\nmax_wait =", 2, "max_wait =", DURATION },
@@ -366,7 +435,7 @@ Test(policy, complains_once_of_each_bad_line)
         { "[rule]\naction = off", 2, "action = off", RULE_KEY },
         { "[rule]\nwirte = off", 2, "wirte = off", RULE_KEY },
         { "[rule]\nexec = redirect", 2, "exec = redirect", "retry, observe or off" },
-        { "[rule]\nwrite = maybe", 2, "write = maybe", "retry, redirect, observe or off" },
+        { "[rule]\nwrite = maybe", 2, "write = maybe", "retry, redirect, atomic, observe or off" },
         { "[rule]\nmax_wait = never", 2, "max_wait = never", DURATION },
         { "[rule]\npath = /other\nmax_wait = never", 3, "max_wait = never", DURATION }, /* examined though it doesn't apply */
         { "\xef\xbb\xbf# a byte order mark", 1, "\xef\xbb\xbf# a byte order mark", LINE },
@@ -391,7 +460,7 @@ Test(policy, complains_once_of_each_bad_variable)
     static const struct {
         const char *variable, *expected;
     } rows[] = {
-        { "ETXTBSY_WRITE=maybe\0", "retry, redirect, observe or off" },
+        { "ETXTBSY_WRITE=maybe\0", "retry, redirect, atomic, observe or off" },
         { "ETXTBSY_EXEC=redirect\0", "retry, observe or off" },
         { "ETXTBSY_EXEC=\0", "retry, observe or off" },
         { "ETXTBSY_MAX_WAIT=soon\0", DURATION },

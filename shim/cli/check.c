@@ -56,17 +56,17 @@ static void say_complaint(void *context, const struct policy_complaint *complain
 static int usage(void)
 {
     fputs("usage: etxtbsy check [FILE]\n"
-          "       etxtbsy check --path PATH --op exec|write|truncate [--program EXE] [--json] [FILE]\n"
+          "       etxtbsy check --path PATH --op exec|write|truncate|rename [--program EXE] [--json] [FILE]\n"
           "\n"
           "Without options: reads FILE as the library does and reports every line that it would pass over, as\n"
           "FILE:LINE: found \"...\", expected ... Without FILE: " POLICY_SYSTEM_FILE ", the file that ETXTBSY_CONF names, and\n"
           "the ETXTBSY_* variables.\n"
           "\n"
-          "With --path: shows which values are in force when a program wants to execute, write or truncate PATH, and where\n"
-          "each of them comes from. With FILE, from that file alone.\n"
+          "With --path: shows which values are in force when a program wants to do OPERATION to PATH, and where each of\n"
+          "them comes from. With FILE, from that file alone.\n"
           "\n"
           "    -p, --path PATH      the file that is busy; symbolic links are followed, as the library does\n"
-          "    -o, --op OPERATION   exec, write or truncate\n"
+          "    -o, --op OPERATION   exec, write, truncate or rename (link, unlink, ... too)\n"
           "    -x, --program EXE    the program that wants to; rules that ask for a program match no other\n"
           "    -j, --json           one JSON object instead of a table\n"
           "    -h, --help           this text\n"
@@ -195,7 +195,7 @@ int check_main(int argc, char **argv)
 
     struct policy_question question = { .path = "", .exe = "", .comm = "" };
     if (operation && (question.operation = find_operation(operation)) == POLICY_OPERATIONS)
-        return cli_trouble("--op is exec, write or truncate");
+        return cli_trouble("--op is exec, write, truncate or rename");
 
     const char *file = argv[optind];
     struct policy_sources sources = { .user_file = file, .environment = "" };

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define FILE_SIZE_MAX 65536 /* of a configuration file */
+
 struct span {
     const char *at;
     size_t length;

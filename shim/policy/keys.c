@@ -7,51 +7,60 @@
 #define US UINT64_C(1000)
 #define DURATION_EXPECTED "a duration such as 10s, 250ms or 100us"
 
-const char *const policy_actions[] = { "retry", "redirect", "observe", "off", NULL };
+const char *const policy_actions[] = { "retry", "redirect", "atomic", "observe", "off", NULL };
 static const char *const io_uring_choices[] = { "allow", "refuse", NULL };
 static const char *const sync_choices[] = { "none", "data", "full", NULL };
+static const char *const hard_links_choices[] = { "refuse", "break", NULL };
+static const char *const switch_choices[] = { "off", "on", NULL };
+
+#define WAITS (1 << ACTION_RETRY | 1 << ACTION_OBSERVE | 1 << ACTION_OFF)
+#define REPLACES (WAITS | 1 << ACTION_REDIRECT | 1 << ACTION_ATOMIC)
 
 const unsigned policy_allowed_actions[] = {
-    [POLICY_EXEC] = 1 << ACTION_RETRY | 1 << ACTION_OBSERVE | 1 << ACTION_OFF,
-    [POLICY_WRITE] = 1 << ACTION_RETRY | 1 << ACTION_REDIRECT | 1 << ACTION_OBSERVE | 1 << ACTION_OFF,
-    [POLICY_TRUNCATE] = 1 << ACTION_RETRY | 1 << ACTION_REDIRECT | 1 << ACTION_OBSERVE | 1 << ACTION_OFF,
+    [POLICY_EXEC] = WAITS,
+    [POLICY_WRITE] = REPLACES,
+    [POLICY_TRUNCATE] = REPLACES,
+    [POLICY_RENAME] = WAITS,
 };
 
 const char *const policy_expected_action[] = {
     [POLICY_EXEC] = "retry, observe or off",
-    [POLICY_WRITE] = "retry, redirect, observe or off",
-    [POLICY_TRUNCATE] = "retry, redirect, observe or off",
+    [POLICY_WRITE] = "retry, redirect, atomic, observe or off",
+    [POLICY_TRUNCATE] = "retry, redirect, atomic, observe or off",
+    [POLICY_RENAME] = "retry, observe or off",
 };
 
-/* built_in: exec, write, truncate */
+/* A built-in value that is the same for all operations. */
+#define ALL(value)                                                                                                                 \
+    {                                                                                                                              \
+        [0 ... POLICY_OPERATIONS - 1] = (value)                                                                                    \
+    }
+
+/* clang-format off */
 const struct key policy_keys[] = {
-    [KEY_LOG] = { "log", KIND_SINKS, true, NULL, "stderr, none, fd:N or an absolute path, several separated by commas", { 0 } },
-    [KEY_IO_URING] = { "io_uring",
-                       KIND_CHOICE,
-                       true,
-                       io_uring_choices,
-                       "allow or refuse",
-                       { IO_URING_ALLOW, IO_URING_ALLOW, IO_URING_ALLOW } },
-    [KEY_SYNC] = { "sync", KIND_CHOICE, true, sync_choices, "none, data or full", { SYNC_FULL, SYNC_FULL, SYNC_FULL } },
-    [KEY_ACTION] = { "action", KIND_ACTION, false, policy_actions, NULL, { ACTION_RETRY, ACTION_REDIRECT, ACTION_REDIRECT } },
-    [KEY_FIRST] = { "first", KIND_DURATION, false, NULL, DURATION_EXPECTED, { 100 * US, 100 * US, 100 * US } },
-    [KEY_CAP] = { "cap", KIND_DURATION, false, NULL, DURATION_EXPECTED, { 8 * CLOCK_MS, 8 * CLOCK_MS, 8 * CLOCK_MS } },
-    [KEY_MAX_WAIT] = { "max_wait",
-                       KIND_DURATION,
-                       false,
-                       NULL,
-                       DURATION_EXPECTED,
-                       { 10 * CLOCK_SECOND, 2 * CLOCK_SECOND, 2 * CLOCK_SECOND } },
-    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork",
-                             KIND_DURATION,
-                             false,
-                             NULL,
-                             DURATION_EXPECTED,
-                             { CLOCK_SECOND, CLOCK_SECOND, CLOCK_SECOND } },
-    [KEY_MAX_ATTEMPTS] = { "max_attempts", KIND_COUNT, false, NULL, "a whole number; 0 for no limit", { 0, 0, 0 } },
+    [KEY_LOG] = { "log", KIND_SINKS, true, NULL, "stderr, none, fd:N or an absolute path, several separated by commas", ALL(0) },
+    [KEY_IO_URING] = { "io_uring", KIND_CHOICE, true, io_uring_choices, "allow or refuse", ALL(IO_URING_ALLOW) },
+    [KEY_SYNC] = { "sync", KIND_CHOICE, true, sync_choices, "none, data or full", ALL(SYNC_FULL) },
+    [KEY_HARD_LINKS] = { "hard_links", KIND_CHOICE, true, hard_links_choices, "refuse or break", ALL(HARD_LINKS_REFUSE) },
+    [KEY_KEEP] = { "keep", KIND_COUNT, true, NULL, "a whole number; 0 to keep no replaced file", ALL(0) },
+    [KEY_RESPECT_LOCKS] = { "respect_locks", KIND_CHOICE, true, switch_choices, "on or off", ALL(SWITCH_OFF) },
+    [KEY_SERIALISE] = { "serialise", KIND_CHOICE, true, switch_choices, "on or off", ALL(SWITCH_OFF) },
+    [KEY_ACTION] = { "action", KIND_ACTION, false, policy_actions, NULL,
+                     { [POLICY_EXEC] = ACTION_RETRY, [POLICY_WRITE] = ACTION_REDIRECT, [POLICY_TRUNCATE] = ACTION_REDIRECT,
+                       [POLICY_RENAME] = ACTION_RETRY } },
+    [KEY_FIRST] = { "first", KIND_DURATION, false, NULL, DURATION_EXPECTED, ALL(100 * US) },
+    [KEY_CAP] = { "cap", KIND_DURATION, false, NULL, DURATION_EXPECTED, ALL(8 * CLOCK_MS) },
+    [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, NULL, DURATION_EXPECTED,
+                       { [POLICY_EXEC] = 10 * CLOCK_SECOND, [POLICY_WRITE] = 2 * CLOCK_SECOND,
+                         [POLICY_TRUNCATE] = 2 * CLOCK_SECOND, [POLICY_RENAME] = 2 * CLOCK_SECOND } },
+    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork", KIND_DURATION, false, NULL, DURATION_EXPECTED, ALL(CLOCK_SECOND) },
+    [KEY_MAX_ATTEMPTS] = { "max_attempts", KIND_COUNT, false, NULL, "a whole number; 0 for no limit", ALL(0) },
 };
+/* clang-format on */
 
-static const char *const operations[] = { [POLICY_EXEC] = "exec", [POLICY_WRITE] = "write", [POLICY_TRUNCATE] = "truncate", NULL };
+static const char *const operations[] = {
+    [POLICY_EXEC] = "exec", [POLICY_WRITE] = "write", [POLICY_TRUNCATE] = "truncate", [POLICY_RENAME] = "rename", NULL,
+};
 
 /* The place of a word in a list that ends with NULL, or -1. */
 static int find_word(const char *const *words, const char *text, size_t length)

@@ -12,7 +12,7 @@ enum key_kind { KIND_SINKS, KIND_CHOICE, KIND_ACTION, KIND_DURATION, KIND_COUNT 
 struct key {
     const char *name;
     enum key_kind kind;
-    bool global; /* stands before the first section; the others stand in [exec], [write] or [truncate] */
+    bool global; /* stands before the first section; the others stand in [exec], [write], [truncate] or [rename] */
     const char *const *choices;
     const char *expected;
     uint64_t built_in[POLICY_OPERATIONS];

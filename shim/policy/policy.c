@@ -9,7 +9,6 @@
 #include "glob.h"
 #include "keys.h"
 
-#define FILE_SIZE_MAX 65536
 #define PATTERN_MAX 1024
 
 /* One decision in the making. */
@@ -128,7 +127,7 @@ static void take_rule_pair(const struct decision *decision, const struct file_it
     if (is_rule_name(item->name))
         take_value(decision, key_find(item->name.at, item->name.length), asked, item, applies, true);
     else
-        complain(decision, item->line, item->whole, "path, program, exec, write, truncate or another key");
+        complain(decision, item->line, item->whole, "path, program, exec, write, truncate, rename or another key");
 }
 
 static void take_section_pair(const struct decision *decision, enum policy_operation section, const struct file_item *item)
@@ -137,7 +136,8 @@ static void take_section_pair(const struct decision *decision, enum policy_opera
     bool global = section == POLICY_OPERATIONS;
     if (key == POLICY_KEYS || policy_keys[key].global != global)
         complain(decision, item->line, item->whole,
-                 global ? "log, sync, io_uring or a [section]" : "action, first, cap, max_wait, max_wait_vfork or max_attempts");
+                 global ? "log, sync, hard_links, keep, respect_locks, serialise, io_uring or a [section]"
+                        : "action, first, cap, max_wait, max_wait_vfork or max_attempts");
     else
         take_value(decision, key, section, item, global || section == decision->question->operation, false);
 }
@@ -162,7 +162,7 @@ static void take_text(const struct decision *decision, const char *text, size_t 
             if (place == RULE)
                 applies = rule_matches(decision, reader);
             else if (place == UNKNOWN)
-                complain(decision, item.line, item.whole, "[exec], [write], [truncate] or [rule]");
+                complain(decision, item.line, item.whole, "[exec], [write], [truncate], [rename] or [rule]");
         } else if (place == RULE) {
             take_rule_pair(decision, &item, applies);
         } else if (place == SECTION) {

@@ -17,19 +17,28 @@
 
 #include "../sys/text.h"
 
-enum policy_operation { POLICY_EXEC, POLICY_WRITE, POLICY_TRUNCATE, POLICY_OPERATIONS };
+/* POLICY_RENAME: a name is to be made, changed or removed (rename, link, unlink and their like). */
+enum policy_operation { POLICY_EXEC, POLICY_WRITE, POLICY_TRUNCATE, POLICY_RENAME, POLICY_OPERATIONS };
 
-enum policy_action { ACTION_RETRY, ACTION_REDIRECT, ACTION_OBSERVE, ACTION_OFF };
+enum policy_action { ACTION_RETRY, ACTION_REDIRECT, ACTION_ATOMIC, ACTION_OBSERVE, ACTION_OFF };
 
 enum policy_io_uring { IO_URING_ALLOW, IO_URING_REFUSE };
 
 enum policy_sync { SYNC_NONE, SYNC_DATA, SYNC_FULL };
+
+enum policy_hard_links { HARD_LINKS_REFUSE, HARD_LINKS_BREAK };
+
+enum policy_switch { SWITCH_OFF, SWITCH_ON };
 
 /* The keys that have a value for each operation. Durations are in nanoseconds. */
 enum policy_key {
     KEY_LOG, /* text: policy.log */
     KEY_IO_URING,
     KEY_SYNC,
+    KEY_HARD_LINKS,
+    KEY_KEEP,
+    KEY_RESPECT_LOCKS,
+    KEY_SERIALISE,
     KEY_ACTION,
     KEY_FIRST,
     KEY_CAP,
@@ -84,6 +93,20 @@ struct policy_sources {
 struct policy_sources policy_sources(void);
 
 void policy_decide(struct policy *, const struct policy_question *, const struct policy_sources *, const struct policy_listener *);
+
+/*
+ * What has to be decided before a call that meets no conflict: a truncating open under the action atomic, any start or
+ * write under respect_locks. Nearly nobody asks for it, so this says whether any source so much as mentions it. The sources are
+ * looked through at the first question; from then on, for the rest of the process, the answer is one load.
+ */
+enum policy_foresight { POLICY_KNOWN = 1, POLICY_ATOMIC = 2, POLICY_LOCKS = 4 };
+extern unsigned policy_foreseen __attribute__((visibility("hidden")));
+unsigned policy_foresee(void);
+
+static inline unsigned policy_foresight(void)
+{
+    return policy_foreseen ? policy_foreseen : policy_foresee();
+}
 
 /*
  * Keeps the ETXTBSY_* variables of `environment`, for the constructor: later the program may change or overwrite them.

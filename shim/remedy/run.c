@@ -174,6 +174,7 @@ static int run_busy(const struct run *run, run_attempt *attempt)
     switch (intervention_decide(intervention, POLICY_EXEC, resolved ? target->path : run->path)) {
     case ACTION_OFF:
     case ACTION_REDIRECT:
+    case ACTION_ATOMIC:
         break;
     case ACTION_OBSERVE:
         intervention_say(intervention, "observe", "observed", "observed");

@@ -117,6 +117,7 @@ static int remedy(const struct write_open *open, enum policy_operation operation
             intervention_say(intervention, "observe", "observed", "observed");
             break;
         case ACTION_REDIRECT:
+        case ACTION_ATOMIC:
             intervention->event.reason = "path";
             stage = resolved ? redirect(intervention, open, keep) : -1;
             if (stage >= 0)
