@@ -111,6 +111,10 @@ check-clang:
 	    $(MAKE) --no-print-directory CC=clang CXX=clang++ BUILD=$(BUILD)/clang all $(BUILD)/clang/tests/run; \
 	else echo "skipped: there is no clang here"; fi
 
+# What takes longer than `make test` has time for.
+prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'tools/*'
+
 demo:
 	scripts/setup.sh demo
 	$(MAKE) --no-print-directory all
@@ -125,5 +129,5 @@ lint:
 clean:
 	rm -rf build
 
-.PHONY: all check check-clang check-sanitized clean demo lint no-json-c test
+.PHONY: all check check-clang check-sanitized clean demo lint no-json-c prove-tools test
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

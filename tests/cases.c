@@ -75,10 +75,10 @@ struct result {
     char *tree, *out, *err;
 };
 
-static struct result play(const struct place *place, enum shim shim, const char *scene)
+static struct result play(const struct place *place, enum shim shim, const char *environment, const char *scene)
 {
     const char *const argv[] = { BUILD_DIR "/tests/cases", scene, place->target, NULL };
-    struct result result = { .status = status_code(run_program_with(place, shim, NULL, argv)) };
+    struct result result = { .status = status_code(run_program_with(place, shim, environment, argv)) };
     result.tree = tree_text(place->directory);
     result.out = read_file(place->out, NULL);
     result.err = read_file(place->err, NULL);
@@ -120,17 +120,23 @@ ParameterizedTest(int *number, cases, a_busy_file_ends_as_an_idle_one, .timeout 
     const struct scene *scene = &scenes[*number];
     struct place place;
     place_make(&place);
-    struct result expected = play(&place, WITHOUT_SHIM, scene->name);
+    struct result expected = play(&place, WITHOUT_SHIM, NULL, scene->name);
     cr_assert_eq(expected.status, 0, "%s: idle: %s", scene->name, expected.err);
 
     place_reset(&place);
-    struct result idle = play(&place, WITH_SHIM, scene->name);
+    struct result idle = play(&place, WITH_SHIM, NULL, scene->name);
     expect_same(&expected, &idle, scene->name, "idle with the shim");
     cr_expect_neq(access(place.log, F_OK), 0, "%s: an idle file is logged", scene->name);
 
     place_reset(&place);
+    struct result atomic = play(&place, WITH_SHIM, ATOMIC, scene->name);
+    expect_same(&expected, &atomic, scene->name, "idle, atomic");
+    cr_expect_eq(log_count(&place, "error", "ETXTBSY"), 0, "%s: an idle file is called busy", scene->name);
+    cr_expect_eq(litter_count(&place), 0, "%s: atomic: a stage is left", scene->name);
+
+    place_reset(&place);
     run_busy(place.target);
-    struct result busy = play(&place, WITH_SHIM, scene->name);
+    struct result busy = play(&place, WITH_SHIM, NULL, scene->name);
     expect_same(&expected, &busy, scene->name, "busy");
     expect_outcomes(&place, scene);
     place_remove(&place);

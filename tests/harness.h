@@ -52,6 +52,9 @@ void stop(pid_t);
 
 enum shim { WITHOUT_SHIM, WITH_SHIM };
 
+/* An environment: every open and truncate that empties a file is redirected, busy or not. */
+#define ATOMIC "ETXTBSY_WRITE=atomic ETXTBSY_TRUNCATE=atomic"
+
 /*
  * Runs a command by /bin/sh in the place's directory, with $TARGET, $NEW, $PROGRAM ($TARGET as well) and $BUILD; `environment` is
  * "NAME=value" words with blanks between them, or NULL. Output goes to the place's out and err. Returns the wait status.

@@ -20,11 +20,13 @@ Test(name, comes_back_as_it_was_made)
     static const uint64_t randoms[] = { 0, 1, UINT64_MAX, 0x123456789abcdef0 };
     for (size_t b = 0; b < sizeof bases / sizeof *bases; b++)
         for (size_t c = 0; c < sizeof creators / sizeof *creators; c++)
-            for (size_t r = 0; r < sizeof randoms / sizeof *randoms; r++) {
+            for (size_t r = 0; r < 3 * sizeof randoms / sizeof *randoms; r++) {
                 char name[NAME_MAX + 1];
                 struct stage_name parsed;
-                stage_name_make(name, bases[b], creators[c], randoms[r]);
+                enum stage_kind kind = (enum stage_kind)(r % 3);
+                stage_name_make(name, bases[b], kind, creators[c], randoms[r / 3]);
                 cr_assert(stage_name_parse(name, &parsed), "%s", name);
+                cr_expect_eq(parsed.kind, kind, "%s", name);
                 cr_expect_eq(parsed.base_length, strlen(bases[b]), "%s", name);
                 cr_expect_arr_eq(name + 1, bases[b], strlen(bases[b]), "%s", name);
                 cr_expect(parsed.whole, "%s", name);
@@ -38,13 +40,13 @@ Test(name, of_what_is_kept_is_not_a_stage)
     char longest[NAME_MAX + 1], name[NAME_MAX + 1], kept[NAME_MAX + 1], expected[2 * NAME_MAX];
     struct stage_name parsed;
     for (size_t b = 0; b < sizeof bases / sizeof *bases; b++) {
-        stage_name_make(name, bases[b], 42, 7);
+        stage_name_make(name, bases[b], STAGE_OF_BUSY, 42, 7);
         stage_name_keep(kept, name);
         snprintf(expected, sizeof expected, ".%s.etxtbsy-kept-42-000000000007", bases[b]);
         cr_expect_str_eq(kept, expected);
         cr_expect_not(stage_name_parse(kept, &parsed), "%s", kept);
     }
-    stage_name_make(name, repeated(longest, 'b', NAME_MAX), INT32_MAX, 7);
+    stage_name_make(name, repeated(longest, 'b', NAME_MAX), STAGE_OF_BUSY, INT32_MAX, 7);
     stage_name_keep(kept, name);
     cr_expect_eq(strlen(kept), strlen(name) + strlen("kept-"), "cut: %s", kept);
     cr_expect_not(stage_name_parse(kept, &parsed));
@@ -53,8 +55,12 @@ Test(name, of_what_is_kept_is_not_a_stage)
 Test(name, looks_as_documented)
 {
     char name[NAME_MAX + 1];
-    stage_name_make(name, "app", 42, UINT64_C(0xffff123456789abc));
+    stage_name_make(name, "app", STAGE_OF_BUSY, 42, UINT64_C(0xffff123456789abc));
     cr_expect_str_eq(name, ".app.etxtbsy-42-123456789abc");
+    stage_name_make(name, "app", STAGE_OF_IDLE, 42, 7);
+    cr_expect_str_eq(name, ".app.etxtbsy-i42-000000000007");
+    stage_name_make(name, "app", STAGE_OF_NEW, 42, 7);
+    cr_expect_str_eq(name, ".app.etxtbsy-n42-000000000007");
 }
 
 Test(name, has_the_base_cut_where_it_would_be_too_long)
@@ -63,7 +69,7 @@ Test(name, has_the_base_cut_where_it_would_be_too_long)
         char base[NAME_MAX + 1], name[2 * NAME_MAX];
         struct stage_name parsed;
         repeated(base, 'b', length);
-        stage_name_make(name, base, INT32_MAX, 7);
+        stage_name_make(name, base, STAGE_OF_NEW, INT32_MAX, 7);
         cr_assert_leq(strlen(name), NAME_MAX, "base of %zu", length);
         cr_assert(stage_name_parse(name, &parsed), "base of %zu: %s", length, name);
         if (parsed.whole)
@@ -72,7 +78,7 @@ Test(name, has_the_base_cut_where_it_would_be_too_long)
             cr_expect_lt(parsed.base_length, length);
         cr_expect_eq(strchr(name, '+') != NULL, !parsed.whole);
         cr_expect_eq(parsed.creator, INT32_MAX);
-        if (length <= 217) /* as much as there is room for beside the longest pid and "kept-" */
+        if (length <= 216) /* as much as there is room for beside the kind, the longest pid and "kept-" */
             cr_expect(parsed.whole, "base of %zu was cut for nothing", length);
     }
 }
@@ -100,6 +106,9 @@ Test(name, is_not_any_other)
         ".app.etxtbsy-0-0123456789ab",
         ".app.etxtbsy-042-0123456789ab",
         ".app.etxtbsy--42-0123456789ab",
+        ".app.etxtbsy-x42-0123456789ab",
+        ".app.etxtbsy-in42-0123456789ab",
+        ".app.etxtbsy-i-0123456789ab",
         ".app.etxtbsy-4x-0123456789ab",
         ".app.etxtbsy-2147483648-0123456789ab",
         ".app.etxtbsy-99999999999999999999-0123456789ab",

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 
+#include "../policy/policy.h"
 #include "../remedy/write.h"
 #include "../stage/stage.h"
 #include "entries.h"
@@ -26,73 +27,99 @@ static bool is_reader(int flags)
     return !(flags & (O_ACCMODE | O_TRUNC));
 }
 
+/*
+ * Whether the policy may want a stage before the kernel is asked: for an open that empties the file; and once a stage has been
+ * made that way, for a second open of its target.
+ */
+static bool is_foreseen(int flags)
+{
+    return unlikely(flags & O_TRUNC || (stage_known_count && !is_reader(flags))) && unlikely(policy_foresight() & POLICY_ATOMIC);
+}
+
+static int forestall(const char *op, int dirfd, const char *path, int flags, mode_t mode)
+{
+    return write_open_atomic(&(struct write_open){ .op = op, .dirfd = dirfd, .path = path, .flags = flags, .mode = mode });
+}
+
 int wrap_open(const char *path, int flags, mode_t mode)
 {
     if (is_reader(flags))
         return NEXT(open)(path, flags, mode);
-    return answer(NEXT(open)(path, flags, mode), "open", AT_FDCWD, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("open", AT_FDCWD, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(open)(path, flags, mode), "open", AT_FDCWD, path, flags, mode);
 }
 
 int wrap_open64(const char *path, int flags, mode_t mode)
 {
     if (is_reader(flags))
         return NEXT(open64)(path, flags, mode);
-    return answer(NEXT(open64)(path, flags, mode), "open64", AT_FDCWD, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("open64", AT_FDCWD, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(open64)(path, flags, mode), "open64", AT_FDCWD, path, flags, mode);
 }
 
 int wrap___open(const char *path, int flags, mode_t mode)
 {
-    return answer(NEXT(__open)(path, flags, mode), "__open", AT_FDCWD, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("__open", AT_FDCWD, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open)(path, flags, mode), "__open", AT_FDCWD, path, flags, mode);
 }
 
 int wrap___open64(const char *path, int flags, mode_t mode)
 {
-    return answer(NEXT(__open64)(path, flags, mode), "__open64", AT_FDCWD, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("__open64", AT_FDCWD, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open64)(path, flags, mode), "__open64", AT_FDCWD, path, flags, mode);
 }
 
 int wrap_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
     if (is_reader(flags))
         return NEXT(openat)(dirfd, path, flags, mode);
-    return answer(NEXT(openat)(dirfd, path, flags, mode), "openat", dirfd, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("openat", dirfd, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(openat)(dirfd, path, flags, mode), "openat", dirfd, path, flags, mode);
 }
 
 int wrap_openat64(int dirfd, const char *path, int flags, mode_t mode)
 {
     if (is_reader(flags))
         return NEXT(openat64)(dirfd, path, flags, mode);
-    return answer(NEXT(openat64)(dirfd, path, flags, mode), "openat64", dirfd, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("openat64", dirfd, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(openat64)(dirfd, path, flags, mode), "openat64", dirfd, path, flags, mode);
 }
 
 #define CREAT_FLAGS (O_WRONLY | O_CREAT | O_TRUNC)
 
 int wrap_creat(const char *path, mode_t mode)
 {
-    return answer(NEXT(creat)(path, mode), "creat", AT_FDCWD, path, CREAT_FLAGS, mode);
+    int fd = is_foreseen(CREAT_FLAGS) ? forestall("creat", AT_FDCWD, path, CREAT_FLAGS, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(creat)(path, mode), "creat", AT_FDCWD, path, CREAT_FLAGS, mode);
 }
 
 int wrap_creat64(const char *path, mode_t mode)
 {
-    return answer(NEXT(creat64)(path, mode), "creat64", AT_FDCWD, path, CREAT_FLAGS, mode);
+    int fd = is_foreseen(CREAT_FLAGS) ? forestall("creat64", AT_FDCWD, path, CREAT_FLAGS, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(creat64)(path, mode), "creat64", AT_FDCWD, path, CREAT_FLAGS, mode);
 }
 
 /* The fortified names, called where the compiler sees no mode: libc's own check for one runs first. */
 int wrap___open_2(const char *path, int flags)
 {
-    return answer(NEXT(__open_2)(path, flags), "__open_2", AT_FDCWD, path, flags, 0);
+    int fd = is_foreseen(flags) ? forestall("__open_2", AT_FDCWD, path, flags, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open_2)(path, flags), "__open_2", AT_FDCWD, path, flags, 0);
 }
 
 int wrap___open64_2(const char *path, int flags)
 {
-    return answer(NEXT(__open64_2)(path, flags), "__open64_2", AT_FDCWD, path, flags, 0);
+    int fd = is_foreseen(flags) ? forestall("__open64_2", AT_FDCWD, path, flags, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open64_2)(path, flags), "__open64_2", AT_FDCWD, path, flags, 0);
 }
 
 int wrap___openat_2(int dirfd, const char *path, int flags)
 {
-    return answer(NEXT(__openat_2)(dirfd, path, flags), "__openat_2", dirfd, path, flags, 0);
+    int fd = is_foreseen(flags) ? forestall("__openat_2", dirfd, path, flags, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__openat_2)(dirfd, path, flags), "__openat_2", dirfd, path, flags, 0);
 }
 
 int wrap___openat64_2(int dirfd, const char *path, int flags)
 {
-    return answer(NEXT(__openat64_2)(dirfd, path, flags), "__openat64_2", dirfd, path, flags, 0);
+    int fd = is_foreseen(flags) ? forestall("__openat64_2", dirfd, path, flags, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__openat64_2)(dirfd, path, flags), "__openat64_2", dirfd, path, flags, 0);
 }

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "../policy/policy.h"
 #include "../remedy/release.h"
 #include "../remedy/write.h"
 #include "../sys/directory.h"
@@ -21,9 +22,30 @@ static int mode_flags(const char *mode)
     return flags;
 }
 
+static struct write_open request(const char *op, const char *path, const char *mode)
+{
+    return (struct write_open){ .op = op, .dirfd = AT_FDCWD, .path = path, .flags = mode_flags(mode), .mode = 0666 };
+}
+
 static int open_instead(const char *op, const char *path, const char *mode)
 {
-    return write_open(&(struct write_open){ .op = op, .dirfd = AT_FDCWD, .path = path, .flags = mode_flags(mode), .mode = 0666 });
+    struct write_open open = request(op, path, mode);
+    return write_open(&open);
+}
+
+/*
+ * Before the real call: -1 unless the policy wants a stage for this open, busy or not. What is in the buffer of the stream that
+ * is to be opened again goes out before, as freopen would do it. A NULL path is freopen's, too.
+ */
+static int forestall(FILE *stream, const char *op, const char *path, const char *mode)
+{
+    bool foreseen = unlikely(mode[0] == 'w' || stage_known_count) && unlikely(policy_foresight() & POLICY_ATOMIC);
+    if (likely(!foreseen || !path || (mode_flags(mode) & O_ACCMODE) == O_RDONLY))
+        return -1;
+    if (stream)
+        fflush(stream);
+    struct write_open open = request(op, path, mode);
+    return write_open_atomic(&open);
 }
 
 /* The stream could not be made after all: nothing was written. */
@@ -55,8 +77,23 @@ static FILE *move_stream(FILE *stream, int number, const char *mode)
 
 typedef FILE *open_stream(const char *path, const char *mode);
 
-static FILE *answer(FILE *stream, open_stream *real, const char *op, const char *path, const char *mode)
+/* A stream on a stage's descriptor, which becomes the stream's. */
+static FILE *open_on(int fd, open_stream *real, const char *mode)
 {
+    char link[DESCRIPTOR_LINK_SIZE];
+    FILE *stream = real(descriptor_link(link, fd), mode);
+    if (stream)
+        return move_stream(stream, fd, mode);
+    drop(fd);
+    return NULL;
+}
+
+static FILE *open_as(open_stream *real, const char *op, const char *path, const char *mode)
+{
+    int fd = forestall(NULL, op, path, mode);
+    if (unlikely(fd >= 0))
+        return open_on(fd, real, mode);
+    FILE *stream = real(path, mode);
     if (likely(stream)) {
         if (unlikely(stage_known_count) && (mode_flags(mode) & O_ACCMODE) != O_RDONLY)
             stage_join_opened(stream->_fileno);
@@ -64,25 +101,18 @@ static FILE *answer(FILE *stream, open_stream *real, const char *op, const char 
     }
     if (likely(errno != ETXTBSY))
         return NULL;
-    char link[DESCRIPTOR_LINK_SIZE];
-    int fd = open_instead(op, path, mode);
-    if (fd < 0)
-        return NULL;
-    stream = real(descriptor_link(link, fd), mode);
-    if (stream)
-        return move_stream(stream, fd, mode);
-    drop(fd);
-    return NULL;
+    fd = open_instead(op, path, mode);
+    return fd < 0 ? NULL : open_on(fd, real, mode);
 }
 
 FILE *wrap_fopen(const char *path, const char *mode)
 {
-    return answer(NEXT(fopen)(path, mode), NEXT(fopen), "fopen", path, mode);
+    return open_as(NEXT(fopen), "fopen", path, mode);
 }
 
 FILE *wrap_fopen64(const char *path, const char *mode)
 {
-    return answer(NEXT(fopen64)(path, mode), NEXT(fopen64), "fopen64", path, mode);
+    return open_as(NEXT(fopen64), "fopen64", path, mode);
 }
 
 typedef FILE *reopen(const char *path, const char *mode, FILE *stream);
@@ -91,12 +121,9 @@ typedef FILE *reopen(const char *path, const char *mode, FILE *stream);
  * When freopen can't open the new file it has closed the old one, and the stream is closed, but glibc takes it a second time
  * (measured on 2.36). The descriptor must have the number that the stream had before, where freopen would have put it.
  */
-static FILE *reopen_instead(reopen *real, const char *op, const char *path, const char *mode, FILE *stream, int number)
+static FILE *reopen_on(int fd, reopen *real, const char *mode, FILE *stream, int number)
 {
     char link[DESCRIPTOR_LINK_SIZE];
-    int fd = open_instead(op, path, mode);
-    if (fd < 0)
-        return NULL;
     FILE *reopened = real(descriptor_link(link, fd), mode, stream);
     if (!reopened) {
         drop(fd);
@@ -115,14 +142,16 @@ static FILE *reopen_stream(reopen *real, const char *op, const char *path, const
     if (unlikely(stage_known_count))
         stage_release_begin(&release, number);
     errno = saved;
-    FILE *reopened = real(path, mode, stream);
+    int fd = forestall(stream, op, path, mode);
+    FILE *reopened = unlikely(fd >= 0) ? reopen_on(fd, real, mode, stream, number) : real(path, mode, stream);
     if (unlikely(stage_known_count) && reopened) /* the same file again, perhaps: freopen(NULL, …) */
         stage_join_opened(reopened->_fileno);
     if (unlikely(release.known.slot != NULL))
         release_end(&release, op, 0);
-    if (likely(reopened || !path || errno != ETXTBSY))
+    if (likely(reopened || fd >= 0 || !path || errno != ETXTBSY))
         return reopened;
-    return reopen_instead(real, op, path, mode, stream, number);
+    fd = open_instead(op, path, mode);
+    return fd < 0 ? NULL : reopen_on(fd, real, mode, stream, number);
 }
 
 FILE *wrap_freopen(const char *path, const char *mode, FILE *stream)

@@ -2,6 +2,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../policy/policy.h"
 #include "../remedy/refuse.h"
 #include "../remedy/release.h"
 #include "../remedy/run.h"
@@ -19,14 +20,43 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
     return NEXT(syscall)(number, a, b, c, d, e, f);
 }
 
-static long answer_open(long fd, int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
+static bool is_atomic_foreseen(void)
 {
-    if (fd >= 0 && stage_known_count && (flags & O_ACCMODE) != O_RDONLY)
+    return unlikely(policy_foresight() & POLICY_ATOMIC);
+}
+
+static long answer_open(long fd, const struct write_open *open)
+{
+    if (fd >= 0 && stage_known_count && (open->flags & O_ACCMODE) != O_RDONLY)
         stage_join_opened((int)fd);
-    if (fd >= 0 || errno != ETXTBSY)
+    return fd >= 0 || errno != ETXTBSY ? fd : write_open(open);
+}
+
+static long open_by(long number, long a, long b, long c, long d, const struct write_open *open)
+{
+    bool is_writer = (open->flags & O_ACCMODE) != O_RDONLY;
+    bool foreseen = (open->flags & O_TRUNC || (stage_known_count && is_writer)) && is_atomic_foreseen();
+    int fd = foreseen ? write_open_atomic(open) : -1;
+    return fd >= 0 ? fd : answer_open(call(number, a, b, c, d, 0, 0), open);
+}
+
+static struct write_open request(int dirfd, long path, long flags, long mode)
+{
+    return (struct write_open){
+        .op = "syscall", .dirfd = dirfd, .path = (const char *)path, .flags = (int)flags, .mode = (mode_t)mode
+    };
+}
+
+/* The caller's open_how is looked at only when the kernel could read it, or when the policy has to know before. */
+static long open_by_how(long a, long b, const struct open_how *how, long size)
+{
+    bool foreseen = is_atomic_foreseen();
+    long fd = foreseen ? -1 : call(SYS_openat2, a, b, (long)how, size, 0, 0);
+    if (likely(!foreseen && ((fd >= 0 && !stage_known_count) || (fd < 0 && errno != ETXTBSY))))
         return fd;
-    return write_open(
-        &(struct write_open){ .op = "syscall", .dirfd = dirfd, .path = path, .flags = flags, .mode = mode, .resolve = resolve });
+    struct write_open open = request((int)a, b, (long)how->flags, (long)how->mode);
+    open.resolve = how->resolve;
+    return foreseen ? open_by(SYS_openat2, a, b, (long)how, size, &open) : answer_open(fd, &open);
 }
 
 static int attempt_exec(const struct run *run)
@@ -57,25 +87,27 @@ static long close_over(long number, int fd, long a, long b, long c)
 
 long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
+    struct write_open open;
     switch (number) {
 #ifdef SYS_open
     case SYS_open:
-        return answer_open(call(number, a, b, c, d, e, f), AT_FDCWD, (const char *)a, (int)b, (mode_t)c, 0);
+        open = request(AT_FDCWD, a, b, c);
+        return open_by(number, a, b, c, 0, &open);
     case SYS_creat:
-        return answer_open(call(number, a, b, c, d, e, f), AT_FDCWD, (const char *)a, O_WRONLY | O_CREAT | O_TRUNC, (mode_t)b, 0);
+        open = request(AT_FDCWD, a, O_WRONLY | O_CREAT | O_TRUNC, b);
+        return open_by(number, a, b, 0, 0, &open);
     case SYS_dup2:
         return unlikely(stage_known_count) ? close_over(number, (int)b, a, b, 0) : call(number, a, b, c, d, e, f);
 #endif
     case SYS_openat:
-        return answer_open(call(number, a, b, c, d, e, f), (int)a, (const char *)b, (int)c, (mode_t)d, 0);
-    case SYS_openat2: {
-        long fd = call(number, a, b, c, d, e, f);
-        const struct open_how *how = (const struct open_how *)c;
-        if (likely((fd >= 0 && !stage_known_count) || (fd < 0 && errno != ETXTBSY)))
-            return fd;
-        return answer_open(fd, (int)a, (const char *)b, (int)how->flags, (mode_t)how->mode, how->resolve);
-    }
+        open = request((int)a, b, c, d);
+        return open_by(number, a, b, c, d, &open);
+    case SYS_openat2:
+        return open_by_how(a, b, (const struct open_how *)c, d);
     case SYS_truncate: {
+        int done;
+        if (is_atomic_foreseen() && write_truncate_atomic("syscall", (const char *)a, b, &done))
+            return done;
         long result = call(number, a, b, c, d, e, f);
         return result < 0 && errno == ETXTBSY ? write_truncate("syscall", (const char *)a, b) : result;
     }

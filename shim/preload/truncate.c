@@ -1,3 +1,4 @@
+#include "../policy/policy.h"
 #include "../remedy/write.h"
 #include "entries.h"
 
@@ -6,12 +7,20 @@ static int answer(int result, const char *op, const char *path, int64_t length)
     return likely(result == 0 || errno != ETXTBSY) ? result : write_truncate(op, path, length);
 }
 
+static bool forestall(const char *op, const char *path, int64_t length, int *result)
+{
+    return unlikely(policy_foresight() & POLICY_ATOMIC) && write_truncate_atomic(op, path, length, result);
+}
+
 int wrap_truncate(const char *path, off_t length)
 {
-    return answer(NEXT(truncate)(path, length), "truncate", path, length);
+    int result;
+    return forestall("truncate", path, length, &result) ? result : answer(NEXT(truncate)(path, length), "truncate", path, length);
 }
 
 int wrap_truncate64(const char *path, off64_t length)
 {
-    return answer(NEXT(truncate64)(path, length), "truncate64", path, length);
+    int result;
+    return forestall("truncate64", path, length, &result) ? result
+                                                          : answer(NEXT(truncate64)(path, length), "truncate64", path, length);
 }

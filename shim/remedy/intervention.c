@@ -115,30 +115,36 @@ struct wait_bounds intervention_bounds(const struct intervention *intervention)
     return bounds;
 }
 
-/* One sentence for a person, from the same facts as the fields. */
+/* One sentence for a person, from the same facts as the fields. Without an errno nothing was busy: the policy wanted it. */
 static void compose_message(struct intervention *intervention)
 {
     static const struct {
-        const char *outcome, *text;
+        const char *outcome, *busy, *idle;
     } sentences[] = {
-        { "succeeded", " was busy, and no longer is after a wait" },
-        { "waiting", " is busy; waiting for it" },
-        { "gave-up", " was busy until the wait ended" },
-        { "replaced", " was busy: a new file took its name, the old one lives on for those who run it" },
-        { "unchanged", " was busy, and written again with the bytes that it had: it was left as it is" },
-        { "published-early", " was busy: a new file took its name while somebody could still write to it" },
-        { "discarded", " was busy, and then unlinked, moved away or replaced by somebody: what was written is gone" },
-        { "failed", " could not be replaced: the bytes are in the stage, which was kept" },
-        { "pending", " will be replaced when the last holder of the stage lets go" },
-        { "refused", "io_uring was refused, so that the program's files can be seen" },
-        { "observed", " is busy; nothing was done" },
+        { "succeeded", " was busy, and no longer is after a wait", NULL },
+        { "waiting", " is busy; waiting for it", NULL },
+        { "gave-up", " was busy until the wait ended", NULL },
+        { "replaced", " was busy: a new file took its name, the old one lives on for those who run it",
+          ": a new file took its name, the old one lives on for those who use it" },
+        { "created", NULL, " is new: it took its name when it was complete" },
+        { "unchanged", " was busy, and written again with the bytes that it had: it was left as it is",
+          " was written again with the bytes that it had: it was left as it is" },
+        { "in-place", NULL, " can't be replaced: it is written in place" },
+        { "published-early", " was busy: a new file took its name while somebody could still write to it",
+          ": a new file took its name while somebody could still write to it" },
+        { "discarded", " was busy, and then unlinked, moved away or replaced by somebody: what was written is gone",
+          " was unlinked, moved away or replaced by somebody: what was written is gone" },
+        { "failed", " could not be replaced: the bytes are in the stage, which was kept", NULL },
+        { "pending", " will be replaced when the last holder of the stage lets go", NULL },
+        { "refused", "io_uring was refused, so that the program's files can be seen", NULL },
+        { "observed", " is busy; nothing was done", NULL },
     };
     const struct event *event = &intervention->event;
     struct text message = TEXT(intervention->message);
     text_add(&message, event->target && event->target[0] ? event->target : event->path ? event->path : "");
     for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
         if (!strcmp(sentences[i].outcome, event->outcome))
-            text_add(&message, sentences[i].text);
+            text_add(&message, !sentences[i].busy || (!event->error && sentences[i].idle) ? sentences[i].idle : sentences[i].busy);
     if (event->held_fd >= 0) {
         text_add(&message, "; this process itself has it open for writing, as descriptor ");
         text_number(&message, (uint64_t)event->held_fd);

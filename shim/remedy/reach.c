@@ -23,17 +23,10 @@ static const char *variable(char *const *environment, const char *name)
     return NULL;
 }
 
-/* With the effective ids, as execve and open ask; kernels before 5.8 know only the real ones. */
-static bool may_access(int dirfd, const char *path, int mode)
-{
-    long result = sys_call(SYS_faccessat2, dirfd, path, mode, AT_EACCESS);
-    return result == 0 || (errno == ENOSYS && sys_call(SYS_faccessat, dirfd, path, mode) == 0);
-}
-
 static bool is_executable(int dirfd, const char *path)
 {
     struct statx file;
-    return sys_statx(dirfd, path, 0, &file) == 0 && S_ISREG(file.stx_mode) && may_access(dirfd, path, X_OK);
+    return sys_statx(dirfd, path, 0, &file) == 0 && S_ISREG(file.stx_mode) && sys_may_access(dirfd, path, X_OK);
 }
 
 /* As execvp does: PATH of this process, not of the new one; the first that can be executed. */
@@ -90,7 +83,7 @@ static bool is_this_library(const char *entry, size_t length, const Dl_info *sel
         const char *expanded = strchr(path, '$'); /* $LIB, $ORIGIN: believed when the name is right */
         is = !strcmp(text_base(path), text_base(self->dli_fname)) &&
              (expanded || !strchr(path, '/') ||
-              (sys_statx(AT_FDCWD, path, 0, &named) == 0 && may_access(AT_FDCWD, path, R_OK) &&
+              (sys_statx(AT_FDCWD, path, 0, &named) == 0 && sys_may_access(AT_FDCWD, path, R_OK) &&
                sys_statx(AT_FDCWD, self->dli_fname, 0, &loaded) == 0 && sys_same_file(&named, &loaded)));
     }
     scratch_unmap(path, PATH_MAX);

@@ -44,6 +44,10 @@ static int commit(struct intervention *intervention, struct stage_release *relea
     case STAGE_REPLACED:
         intervention_say(intervention, "redirect", report->early ? "published-early" : "replaced", "replaced");
         return 0;
+    case STAGE_CREATED:
+        event->old_inode = 0;
+        intervention_say(intervention, "redirect", report->early ? "published-early" : "created", "transient");
+        return 0;
     case STAGE_UNCHANGED:
         intervention_say(intervention, "redirect", "unchanged", "transient");
         return 0;
@@ -80,10 +84,13 @@ static int settle(struct stage_release *release, const char *op)
     int result = 0;
     enum stage_end end = ask(release, report);
     if (end != STAGE_NONE && end != STAGE_HELD) {
-        intervention_decide(intervention, POLICY_WRITE, report->target);
+        enum policy_action action = intervention_decide(intervention, POLICY_WRITE, report->target);
+        bool was_busy = report->kind == STAGE_OF_BUSY;
         if (report->op)
             event->op = report->op;
-        event->action = policy_action_name(ACTION_REDIRECT);
+        /* The policy may have changed since the stage was made, and an exec forgets what it was. */
+        event->action = policy_action_name(was_busy && action != ACTION_ATOMIC ? ACTION_REDIRECT : ACTION_ATOMIC);
+        event->error = was_busy ? ETXTBSY : 0;
         event->path = event->target = report->target;
         event->stage = report->path;
         event->new_inode = report->inode;

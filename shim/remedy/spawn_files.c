@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "../policy/policy.h"
 #include "release.h"
 #include "write.h"
 
@@ -65,9 +66,11 @@ int spawn_files_open(const void *actions, const char *path, int flags, mode_t mo
 {
     static const char op[] = "posix_spawn_file_actions_addopen";
     int saved = errno, fd = -1;
+    const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = flags | O_CLOEXEC, .mode = mode, .only_stage = true };
     if (is_busy(path, flags))
-        fd = write_open_at_once(
-            &(struct write_open){ .op = op, .dirfd = AT_FDCWD, .path = path, .flags = flags | O_CLOEXEC, .mode = mode });
+        fd = write_open_at_once(&open);
+    else if (flags & O_TRUNC && policy_foresight() & POLICY_ATOMIC)
+        fd = write_open_atomic(&open);
     if (fd >= 0) {
         int high = sys_fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
         if (high >= 0) {

@@ -42,6 +42,25 @@ static bool is_ours_to_redirect(const struct write_open *open)
 }
 
 /* Returns a descriptor, or -1 and in event.reason why not. */
+static int create(struct intervention *intervention, enum stage_kind kind, const struct write_open *open, int64_t keep)
+{
+    struct stage_request request = {
+        .target = &intervention->target,
+        .kind = kind,
+        .flags = open->flags,
+        .mode = open->mode,
+        .keep = keep,
+        .breaks_hard_links = intervention->policy.value[KEY_HARD_LINKS] == HARD_LINKS_BREAK,
+        .op = open->op,
+    };
+    int fd = stage_create(&request, &intervention->event.reason);
+    if (fd >= 0 && !stage_is(fd)) { /* published at its birth: nobody will see the last close */
+        intervention->event.reason = "not-trackable";
+        intervention_say(intervention, "redirect", "published-early", "replaced");
+    }
+    return fd;
+}
+
 static int redirect(struct intervention *intervention, const struct write_open *open, int64_t keep)
 {
     if (!is_ours_to_redirect(open)) {
@@ -52,13 +71,7 @@ static int redirect(struct intervention *intervention, const struct write_open *
         intervention->event.reason = "path";
         return -1;
     }
-    struct stage_request request = { .target = &intervention->target, .flags = open->flags, .keep = keep, .op = open->op };
-    int fd = stage_create(&request, &intervention->event.reason);
-    if (fd >= 0 && !stage_is(fd)) { /* published at its birth: nobody will see the last close */
-        intervention->event.reason = "not-trackable";
-        intervention_say(intervention, "redirect", "published-early", "replaced");
-    }
-    return fd;
+    return create(intervention, STAGE_OF_BUSY, open, keep);
 }
 
 /*
@@ -149,4 +162,63 @@ int write_truncate(const char *op, const char *path, int64_t length)
 {
     const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_CLOEXEC };
     return remedy(&open, POLICY_TRUNCATE, length, true);
+}
+
+/*
+ * Finds the regular file that the open would write to, or the place for a new one. False for everything else, for stages, and
+ * for a file that the caller may not write to: the real open answers for these.
+ */
+static bool find_target(struct stage_target *target, const struct write_open *open)
+{
+    if (stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0)
+        return S_ISREG(target->file.stx_mode) && !stage_is_target(target) && sys_may_access(AT_FDCWD, target->path, W_OK);
+    return errno == ENOENT && stage_resolve_new(target, open->dirfd, open->path, open->resolve) == 0;
+}
+
+/* Whether the call is one that the action atomic is about: it empties the file, or makes a new one that it would empty. */
+static bool is_atomic(struct intervention *intervention, const struct write_open *open, enum policy_operation operation)
+{
+    const struct stage_target *target = &intervention->target;
+    bool is_new = !target->file.stx_mode;
+    return (operation == POLICY_TRUNCATE ? !is_new : open->flags & O_TRUNC && (!is_new || open->flags & O_CREAT)) &&
+           intervention_decide(intervention, operation, target->path) == ACTION_ATOMIC;
+}
+
+/*
+ * Makes the stage that the policy wants for a file that need not be busy. Where it can't be made, what the call would have done
+ * without us is done here, and said if it was done in place; a busy file is left to the real call.
+ */
+static int forestall(const struct write_open *open, enum policy_operation operation, int64_t length)
+{
+    int saved = errno, fd = -1;
+    struct intervention *intervention = is_ours_to_redirect(open) ? intervention_begin(open->op, open->path, 0) : NULL;
+    if (intervention && find_target(&intervention->target, open)) {
+        const struct stage_target *target = &intervention->target;
+        intervention->event.target = target->path;
+        fd = stage_join(target, open->flags);
+        if (fd < 0 && is_atomic(intervention, open, operation)) {
+            enum stage_kind kind = target->file.stx_mode ? STAGE_OF_IDLE : STAGE_OF_NEW;
+            fd = create(intervention, kind, open, length == NO_LENGTH ? 0 : length);
+            if (fd < 0 && length == NO_LENGTH && !open->only_stage && (fd = open_again(open)) >= 0)
+                intervention_say(intervention, "redirect", "in-place", "refused");
+        }
+    }
+    if (intervention)
+        intervention_end(intervention);
+    errno = saved;
+    return fd;
+}
+
+int write_open_atomic(const struct write_open *open)
+{
+    return forestall(open, POLICY_WRITE, NO_LENGTH);
+}
+
+bool write_truncate_atomic(const char *op, const char *path, int64_t length, int *result)
+{
+    const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_CLOEXEC };
+    int fd = length < 0 ? -1 : forestall(&open, POLICY_TRUNCATE, length);
+    if (fd >= 0)
+        *result = truncate_stage(op, fd, length);
+    return fd >= 0;
 }

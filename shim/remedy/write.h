@@ -6,6 +6,7 @@
 #ifndef REMEDY_WRITE_H
 #define REMEDY_WRITE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,12 +17,22 @@ struct write_open {
     int flags;
     mode_t mode;
     uint64_t resolve; /* as in openat2(2); 0 for all other calls */
+    bool only_stage;  /* a descriptor of a stage will do, one of the file itself won't: the file is opened later, if ever */
 };
 
 /* Returns a descriptor such as the refused open would have returned, or -1 with errno ETXTBSY. */
 int write_open(const struct write_open *);
 
-/* The same without a wait: -1 unless the file can be redirected now. */
+/*
+ * Before an open that empties the file, where policy_foresight() has POLICY_ATOMIC: a descriptor of the stage that the policy wants
+ * for it, busy or not, or -1: then the real open is to be made, and its answer stands. Keeps errno.
+ */
+int write_open_atomic(const struct write_open *);
+
+/* The same before a truncate: whether it is done, with what write_truncate returns in *result. */
+bool write_truncate_atomic(const char *op, const char *path, int64_t length, int *result);
+
+/* As write_open without a wait: -1 unless the file can be redirected now. */
 int write_open_at_once(const struct write_open *);
 
 /* Returns 0, or -1 with errno ETXTBSY (or the errno of a commit that failed). */

@@ -29,6 +29,7 @@ static bool is_believable(int fd, const char *path, const struct stage_name *nam
     known->target_device = has_target ? sys_device(&target) : 0;
     known->target_inode = has_target ? target.stx_ino : 0;
     known->target_then = (struct statx){ 0 };
+    known->kind = name->kind;
     known->creator = name->creator;
     return true;
 }

@@ -130,6 +130,18 @@ static bool take_name(const struct place *place, const struct statx *expected)
     return same;
 }
 
+/* The new file appears under its name. Another one that appears just now is written over: the last writer wins. */
+static enum stage_outcome create_target(const struct place *place, int asker, enum stage_sync sync)
+{
+    if (!sync_file(asker, sync))
+        return STAGE_FAILED;
+    if (sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) < 0)
+        return errno == ENOENT ? STAGE_GONE : STAGE_FAILED;
+    if (sync == STAGE_SYNC_FULL && place->dirfd != AT_FDCWD)
+        sys_fsync(place->dirfd);
+    return STAGE_CREATED;
+}
+
 static enum stage_outcome commit(const struct stage_release *release, const struct place *place, enum stage_sync sync,
                                  struct stage_report *report)
 {
@@ -144,6 +156,8 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
     if (sys_statx(place->dirfd, place->target, AT_SYMLINK_NOFOLLOW, &target) < 0) {
         if (errno != ENOENT)
             return STAGE_FAILED;
+        if (known->kind == STAGE_OF_NEW)
+            return create_target(place, release->asker, sync);
         if (follow_target(place, known, report, sync, release->asker))
             return STAGE_OVERTAKEN;
         return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_DISCARDED : STAGE_FAILED;

@@ -27,6 +27,11 @@ static const char *base_of(const struct stage_target *target)
     return target->path + target->directory_length + 1;
 }
 
+static bool is_new(const struct birth *birth)
+{
+    return birth->request->kind == STAGE_OF_NEW;
+}
+
 /* Opens the directory that the target is in, and makes sure that it is still there, under that name. */
 static const char *open_directory(struct birth *birth)
 {
@@ -39,19 +44,20 @@ static const char *open_directory(struct birth *birth)
         return errno == EMFILE || errno == ENFILE ? "descriptors" : "directory";
 
     struct statx now;
-    if (sys_statx(birth->dirfd, base_of(birth->request->target), AT_SYMLINK_NOFOLLOW, &now) < 0 ||
-        !sys_same_file(&now, &birth->request->target->file))
-        return "path";
-    return NULL;
+    bool there = sys_statx(birth->dirfd, base_of(birth->request->target), AT_SYMLINK_NOFOLLOW, &now) == 0;
+    bool expected = is_new(birth) ? !there && errno == ENOENT : there && sys_same_file(&now, &birth->request->target->file);
+    return expected ? NULL : "path";
 }
 
 /* What a rename over the target would break, or wouldn't be allowed. */
 static const char *find_obstacle(struct birth *birth)
 {
     const struct statx *file = &birth->request->target->file;
+    if (is_new(birth))
+        return NULL;
     if (!S_ISREG(file->stx_mode))
         return "not-a-regular-file";
-    if (file->stx_nlink > 1)
+    if (file->stx_nlink > 1 && !birth->request->breaks_hard_links)
         return "hard-links";
     if (file->stx_attributes & file->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
         return "mount-point";
@@ -77,7 +83,7 @@ static uint64_t random_number(void)
 
 static void choose_name(struct birth *birth)
 {
-    stage_name_make(birth->name, base_of(birth->request->target), sys_getpid(), random_number());
+    stage_name_make(birth->name, base_of(birth->request->target), birth->request->kind, sys_getpid(), random_number());
 }
 
 static const char *refusal_of_errno(void)
@@ -98,16 +104,20 @@ static const char *refusal_of_errno(void)
     }
 }
 
-/* Makes the file: without a name where the file system can, else under its name and new. */
+/*
+ * Makes the file: without a name where the file system can, else under its name and new. A new file gets its mode, from the
+ * caller's umask or a default ACL, by the kernel, as in place.
+ */
 static const char *make_file(struct birth *birth)
 {
-    birth->fd = sys_openat(birth->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    mode_t mode = is_new(birth) ? birth->request->mode : 0600;
+    birth->fd = sys_openat(birth->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
     birth->nameless = birth->fd >= 0;
     for (int tries = 0; birth->fd < 0 && tries < 8; tries++) {
         if (errno == EMFILE || errno == ENFILE)
             break;
         choose_name(birth);
-        birth->fd = sys_openat(birth->dirfd, birth->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+        birth->fd = sys_openat(birth->dirfd, birth->name, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, mode);
         birth->linked = birth->fd >= 0;
         if (birth->fd < 0 && errno != EEXIST)
             break;
@@ -143,6 +153,8 @@ static const char *give_attributes(struct birth *birth)
 {
     const struct stage_target *target = birth->request->target;
     struct statx now;
+    if (is_new(birth))
+        return NULL;
     int old = sys_openat(birth->dirfd, base_of(target), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
     if (old < 0)
         return refusal_of_errno();
@@ -196,6 +208,7 @@ static const char *make_known(struct birth *birth)
     known->target_device = sys_device(&target->file);
     known->target_inode = target->file.stx_ino;
     known->target_then = target->file;
+    known->kind = birth->request->kind;
     known->creator = sys_getpid();
     known->op = birth->request->op;
     memcpy(known->target, target->path, strlen(target->path) + 1);
@@ -236,9 +249,17 @@ static int open_named(int dirfd, const char *name, uint64_t device, uint64_t ino
 static const char *open_for_caller(struct birth *birth)
 {
     int flags = birth->request->flags & ~O_TRUNC;
+    /* Who creates a file may write to it whatever its mode says; by its name that needs the owner's bits for a moment. */
+    bool closed = is_new(birth) && (birth->file.stx_mode & 0600) != 0600;
+    if (closed && sys_fchmod(birth->fd, (birth->file.stx_mode & 07777) | 0600) < 0)
+        return "attributes";
     int fd = open_named(birth->dirfd, birth->name, sys_device(&birth->file), birth->file.stx_ino, flags, birth->locked);
     if (fd < 0)
         return refusal_of_errno();
+    if (closed && sys_fchmod(birth->fd, birth->file.stx_mode & 07777) < 0) {
+        sys_close_quietly(fd);
+        return "attributes";
+    }
     int directory = sys_fcntl(birth->dirfd, F_DUPFD_CLOEXEC, 0);
     if (directory >= 0)
         birth->caller_fd = sys_dup3(fd, birth->dirfd, flags & O_CLOEXEC);
@@ -294,7 +315,9 @@ int stage_create(const struct stage_request *request, const char **reason)
 
 int stage_join(const struct stage_target *target, int flags)
 {
-    struct stage_known *known = known_find_target(sys_device(&target->file), target->file.stx_ino).slot;
+    struct stage_known *known = target->file.stx_mode
+                                    ? known_find_target(sys_device(&target->file), target->file.stx_ino).slot
+                                    : known_find_new(target->path).slot;
     if (!known)
         return -1;
     known->pending = false; /* this process writes again */

@@ -1,6 +1,7 @@
 #include "known.h"
 
 #include <stddef.h>
+#include <string.h>
 
 enum { FREE, FILLING, LIVE, STATE_MASK = 3, NEXT_USE = 4 };
 
@@ -71,6 +72,15 @@ struct known_use known_find_target(uint64_t device, uint64_t inode)
     struct known_use use = { 0 };
     while ((use = known_next(use.slot)).slot)
         if (use.slot->target_inode == inode && use.slot->target_device == device)
+            return use;
+    return use;
+}
+
+struct known_use known_find_new(const char *target)
+{
+    struct known_use use = { 0 };
+    while ((use = known_next(use.slot)).slot)
+        if (use.slot->kind == STAGE_OF_NEW && !strcmp(use.slot->target, target))
             return use;
     return use;
 }

@@ -15,12 +15,15 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "name.h"
+
 #define STAGES_KNOWN_MAX 64
 
 struct stage_known {
     unsigned state;                       /* free, filling or live, and which use of the slot this is; by atomic operations */
     uint64_t device, inode;               /* of the stage */
-    uint64_t target_device, target_inode; /* of the file that it will replace, when it was made */
+    enum stage_kind kind;
+    uint64_t target_device, target_inode; /* of the file that it will replace, when it was made; 0: there was none */
     struct statx target_then;             /* what that was then; all zero in a process that adopted the stage */
     pid_t creator;
     bool pending;        /* the creator has let go, and said so */
@@ -48,6 +51,9 @@ struct known_use known_next(const struct stage_known *previous);
 
 struct known_use known_find(uint64_t device, uint64_t inode);
 struct known_use known_find_target(uint64_t device, uint64_t inode);
+
+/* That of a new file, by the path that it will have. */
+struct known_use known_find_new(const char *target);
 
 /* Opens a stage through a descriptor that this process has of it, and takes the lock; -1 where it has none. In release.c. */
 int stage_reopen(const struct stage_known *, int flags);

@@ -8,15 +8,18 @@
 #define KEPT "kept-"
 #define RANDOM_DIGITS 12
 #define PID_DIGITS_MAX 10
-#define BASE_MAX (NAME_MAX - 1 - strlen(MARK) - strlen(KEPT) - PID_DIGITS_MAX - 1 - RANDOM_DIGITS)
+#define BASE_MAX (NAME_MAX - 1 - strlen(MARK) - strlen(KEPT) - 1 - PID_DIGITS_MAX - 1 - RANDOM_DIGITS)
 
-void stage_name_make(char name[NAME_MAX + 1], const char *base, pid_t creator, uint64_t random)
+static const char kind_letters[][2] = { [STAGE_OF_BUSY] = "", [STAGE_OF_IDLE] = "i", [STAGE_OF_NEW] = "n" };
+
+void stage_name_make(char name[NAME_MAX + 1], const char *base, enum stage_kind kind, pid_t creator, uint64_t random)
 {
     size_t length = strlen(base);
     struct text text = text_over(name, NAME_MAX + 1);
     text_add(&text, ".");
     text_bytes(&text, base, length < BASE_MAX ? length : BASE_MAX);
     text_add(&text, MARK);
+    text_add(&text, kind_letters[kind]);
     text_number(&text, (uint64_t)creator);
     text_add(&text, length > BASE_MAX ? "+" : "-");
     text_hex(&text, random & (UINT64_C(0xffffffffffff)), RANDOM_DIGITS);
@@ -50,10 +53,13 @@ bool stage_name_parse(const char *name, struct stage_name *parsed)
     if (digits == separator || digits[0] == '0' || !text_to_number(digits, (size_t)(separator - digits), &pid) || pid > INT32_MAX)
         return false;
 
+    enum stage_kind kind = digits[-1] == 'i' ? STAGE_OF_IDLE : digits[-1] == 'n' ? STAGE_OF_NEW : STAGE_OF_BUSY;
+    digits -= kind != STAGE_OF_BUSY;
     const size_t mark = strlen(MARK);
     if ((size_t)(digits - name) < mark + 2 || memcmp(digits - mark, MARK, mark))
         return false;
     *parsed = (struct stage_name){
+        .kind = kind,
         .base_length = (size_t)(digits - name) - mark - 1,
         .whole = *separator == '-',
         .creator = (pid_t)pid,

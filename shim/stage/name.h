@@ -1,5 +1,5 @@
 /*
- * The name of a stage: ".<base>.etxtbsy-<pid>-<12 hex digits>", where base is the target's name and pid its creator's.
+ * The name of a stage: ".<base>.etxtbsy-<kind><pid>-<12 hex digits>", where base is the target's name and pid its creator's.
  * It holds all that another process needs to finish the stage. A base that would make the name longer than NAME_MAX is cut,
  * and a "+" then stands for the last "-": only a process that knows the target otherwise can finish such a stage.
  *
@@ -14,13 +14,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* What was there when the stage was made; the letter stands in the name. */
+enum stage_kind {
+    STAGE_OF_BUSY, /* the target, and it was being executed; no letter */
+    STAGE_OF_IDLE, /* the target, and it was not: "i" */
+    STAGE_OF_NEW,  /* nothing: "n" */
+};
+
 struct stage_name {
+    enum stage_kind kind;
     size_t base_length; /* the base starts behind the leading dot */
     bool whole;         /* false: the base was cut */
     pid_t creator;
 };
 
-void stage_name_make(char name[NAME_MAX + 1], const char *base, pid_t creator, uint64_t random);
+void stage_name_make(char name[NAME_MAX + 1], const char *base, enum stage_kind kind, pid_t creator, uint64_t random);
 
 /*
  * Turns a stage's name into that of a file which nobody will take for a stage: the bytes in it could not be delivered, and

@@ -273,6 +273,7 @@ static enum stage_end fill_report(const struct stage_release *release, struct st
     report->device = known->device;
     report->inode = known->inode;
     report->op = known->op;
+    report->kind = known->kind;
     if (release->asker >= 0 && descriptor_path(release->asker, report->path, sizeof report->path) &&
         paths_of_asker(release, report))
         return STAGE_READY;

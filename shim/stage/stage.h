@@ -31,9 +31,9 @@
 #include "../sys/call.h"
 #include "known.h"
 
-/* A file that is to be replaced. */
+/* A file that is to be replaced, or made. */
 struct stage_target {
-    struct statx file;
+    struct statx file;       /* all zero: there is none yet */
     size_t directory_length; /* of path, without the slash before the last component */
     char path[PATH_MAX];     /* absolute, without symbolic links, as the kernel knows it */
 };
@@ -44,10 +44,22 @@ struct stage_target {
  */
 int stage_resolve(struct stage_target *, int dirfd, const char *path, int flags, uint64_t resolve);
 
+/*
+ * The same for a file that an open would create. Returns -1, with any errno, when there is something under that name (a symbolic
+ * link that leads nowhere, too), or when the path can't be one of a new file.
+ */
+int stage_resolve_new(struct stage_target *, int dirfd, const char *path, uint64_t resolve);
+
+/* Whether the target is itself a stage: opened by its name in /proc, or by somebody who found it in its directory. */
+bool stage_is_target(const struct stage_target *);
+
 struct stage_request {
     const struct stage_target *target;
+    enum stage_kind kind;
     int flags;    /* of the caller's open */
+    mode_t mode;  /* likewise, for a new file */
     int64_t keep; /* how many bytes of the old content to start with; STAGE_KEEP_ALL, 0 for none */
+    bool breaks_hard_links;
     const char *op;
 };
 
@@ -86,7 +98,8 @@ struct stage_report {
     uint64_t target_inode;  /* that it replaced; 0: none */
     uint64_t bytes;
     const char *op; /* the entry point that asked for it; NULL if that was before an exec */
-    bool early;     /* somebody could still write */
+    enum stage_kind kind;
+    bool early; /* somebody could still write */
     char path[PATH_MAX];
     char target[PATH_MAX];
 };
@@ -151,6 +164,7 @@ void stage_release_finish(struct stage_release *);
 
 enum stage_outcome {
     STAGE_REPLACED,   /* the stage is the target now */
+    STAGE_CREATED,    /* likewise, and there was none before */
     STAGE_UNCHANGED,  /* it was equal to the target, which keeps its inode: the stage is gone */
     STAGE_OVERTAKEN,  /* likewise, and the target was another file than when the stage was made: the last writer wins */
     STAGE_DISCARDED,  /* the target had been unlinked: in place, the bytes would be gone as well */

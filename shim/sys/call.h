@@ -70,6 +70,13 @@ static inline int sys_fstat(int fd, struct statx *answer)
     return sys_statx(fd, "", AT_EMPTY_PATH, answer);
 }
 
+/* Whether the effective ids may, as open and execve ask; kernels before 5.8 know only the real ones. */
+static inline bool sys_may_access(int dirfd, const char *path, int mode)
+{
+    long result = sys_call(SYS_faccessat2, dirfd, path, mode, AT_EACCESS);
+    return result == 0 || (errno == ENOSYS && sys_call(SYS_faccessat, dirfd, path, mode) == 0);
+}
+
 static inline int sys_flock(int fd, int operation)
 {
     return (int)sys_call(SYS_flock, fd, operation);
