@@ -195,11 +195,11 @@ static bool is_called_by_name(const char *entry)
     return strcmp(entry, "syscall") != 0; /* its variants are in more_entries */
 }
 
-static int run_victim(const struct place *place, enum shim shim, const char *build, const char *entry)
+static int run_victim(const struct place *place, enum shim shim, const char *environment, const char *build, const char *entry)
 {
     char victim[PATH_MAX];
     snprintf(victim, sizeof victim, BUILD_DIR "/tests/victim-%s", build);
-    return status_code(run_program_with(place, shim, NULL, (const char *const[]){ victim, entry, place->target, NULL }));
+    return status_code(run_program_with(place, shim, environment, (const char *const[]){ victim, entry, place->target, NULL }));
 }
 
 /* On an idle target nobody can tell that the shim is there. */
@@ -209,7 +209,7 @@ static void check_idle(struct place *place, const char *build, const char *entry
     int status[2];
     for (int shim = WITHOUT_SHIM; shim <= WITH_SHIM; shim++) {
         place_reset(place);
-        status[shim] = run_victim(place, shim, build, entry);
+        status[shim] = run_victim(place, shim, NULL, build, entry);
         tree[shim] = tree_text(place->directory);
         out[shim] = read_file(place->out, NULL);
         err[shim] = read_file(place->err, NULL);
@@ -237,16 +237,9 @@ static void check_line(const struct place *place, const char *build, const char 
     json_object_put(lines);
 }
 
-static void check_busy_write(struct place *place, const char *build, const char *entry)
+static void check_content(const struct place *place, const char *build, const char *entry)
 {
-    char expected[100], exe[64], now[PATH_MAX] = "";
-    place_reset(place);
-    pid_t running = run_busy(place->target);
-    cr_expect_neq(run_victim(place, WITHOUT_SHIM, build, entry), 0, "%s %s: the target isn't busy", build, entry);
-    int status = run_victim(place, WITH_SHIM, build, entry);
-    char *err = read_file(place->err, NULL), *content = read_file(place->target, NULL);
-    cr_expect_eq(status, 0, "%s %s: busy: status %d, %s", build, entry, status, err);
-
+    char expected[100], *content = read_file(place->target, NULL);
     snprintf(expected, sizeof expected, "%s\n", entry);
     if (kind_of(entry) == TRUNCATES) {
         struct stat file;
@@ -257,6 +250,34 @@ static void check_busy_write(struct place *place, const char *build, const char 
         cr_expect_str_eq(content, expected, "%s %s", build, entry);
     }
     cr_expect_eq(litter_count(place), 0, "%s %s", build, entry);
+    free(content);
+}
+
+/* Under the action atomic an idle file is replaced as well, by whichever name. */
+static void check_atomic_write(struct place *place, const char *build, const char *entry)
+{
+    struct stat before, after;
+    place_reset(place);
+    stat(place->target, &before);
+    int status = run_victim(place, WITH_SHIM, ATOMIC, build, entry);
+    stat(place->target, &after);
+    cr_expect_eq(status, 0, "%s %s: atomic: status %d", build, entry, status);
+    check_content(place, build, entry);
+    cr_expect_neq(after.st_ino, before.st_ino, "%s %s: written in place", build, entry);
+    cr_expect_eq(log_count(place, "action", "atomic"), 1, "%s %s", build, entry);
+    cr_expect_eq(log_count(place, "error", "none"), 1, "%s %s", build, entry);
+}
+
+static void check_busy_write(struct place *place, const char *build, const char *entry)
+{
+    char exe[64], now[PATH_MAX] = "";
+    place_reset(place);
+    pid_t running = run_busy(place->target);
+    cr_expect_neq(run_victim(place, WITHOUT_SHIM, NULL, build, entry), 0, "%s %s: the target isn't busy", build, entry);
+    int status = run_victim(place, WITH_SHIM, NULL, build, entry);
+    char *err = read_file(place->err, NULL);
+    cr_expect_eq(status, 0, "%s %s: busy: status %d, %s", build, entry, status, err);
+    check_content(place, build, entry);
 
     snprintf(exe, sizeof exe, "/proc/%d/exe", running);
     cr_expect_gt(readlink(exe, now, sizeof now - 1), 0);
@@ -267,7 +288,6 @@ static void check_busy_write(struct place *place, const char *build, const char 
     check_line(place, build, entry, "redirect", early ? "published-early" : "replaced");
     stop(running);
     free(err);
-    free(content);
 }
 
 static void check_busy_start(struct place *place, const char *build, const char *entry)
@@ -276,7 +296,7 @@ static void check_busy_start(struct place *place, const char *build, const char 
     place_reset(place);
     snprintf(expected, sizeof expected, "started %s\n", entry);
     pid_t holder = hold_until_tried(place->target, 30);
-    int status = run_victim(place, WITH_SHIM, build, entry);
+    int status = run_victim(place, WITH_SHIM, NULL, build, entry);
     char *out = read_file(place->out, NULL), *err = read_file(place->err, NULL);
     cr_expect_eq(status, 0, "%s %s: busy: status %d, %s", build, entry, status, err);
     cr_expect_str_eq(out, expected, "%s %s", build, entry);
@@ -303,10 +323,12 @@ ParameterizedTest(int *which, entries, every_row_is_covered_in_every_build, .tim
         if (!is_called_by_name(entry))
             continue;
         check_idle(&place, build, entry);
-        if (kind_of(entry) == STARTS)
+        if (kind_of(entry) == STARTS) {
             check_busy_start(&place, build, entry);
-        else
+        } else {
             check_busy_write(&place, build, entry);
+            check_atomic_write(&place, build, entry);
+        }
     }
     place_remove(&place);
 }

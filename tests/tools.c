@@ -133,7 +133,8 @@ static void try_tool(struct place *place, const struct tool *tool)
         usleep(10000);
     stop(other);
     if (access(place->log, F_OK) < 0 && !needs_no_help(place, tool, &expected))
-        cr_expect(eventually(access(place->log, F_OK) == 0), "%s: succeeds on a busy file, and the log doesn't say how", tool->name);
+        cr_expect(eventually(access(place->log, F_OK) == 0), "%s: succeeds on a busy file, and the log doesn't say how",
+                  tool->name);
     json_object_put(log_lines(place));
     discard(&expected);
 }

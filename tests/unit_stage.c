@@ -216,10 +216,14 @@ static struct stage_report report;
 static struct stage_release release;
 static const char *reason;
 
+static enum stage_kind kind;
+
 /* Of the target that was resolved last. */
 static int create_resolved(int flags, int64_t keep)
 {
-    const struct stage_request request = { .target = &target, .flags = flags, .keep = keep, .op = "open64" };
+    const struct stage_request request = {
+        .target = &target, .kind = kind, .flags = flags, .mode = 0640, .keep = keep, .op = "open64"
+    };
     return stage_create(&request, &reason);
 }
 
@@ -247,6 +251,16 @@ static enum stage_end let_go(int fd)
     bool is = stage_release_begin(&release, fd);
     close(fd);
     return is ? stage_release_end(&release, &report) : STAGE_NONE;
+}
+
+/* Of a file that isn't there. */
+static int created_new(const char *name, int flags)
+{
+    kind = STAGE_OF_NEW;
+    cr_assert_eq(stage_resolve_new(&target, AT_FDCWD, name, 0), 0, "%s", name);
+    int fd = create_resolved(flags, 0);
+    cr_assert_geq(fd, 0, "refused: %s", reason);
+    return fd;
 }
 
 /* Lets go of the last descriptor and commits. */
@@ -321,6 +335,68 @@ Test(stage, replaces_the_content)
     cr_expect_eq(stage_known_count, 0);
     cr_expect_eq(each_name(NULL), 1, "litter");
     cr_expect_eq(descriptors(), open_before, "a descriptor is left");
+}
+
+Test(stage, makes_a_new_file)
+{
+    for (int named = 0; named < 2; named++) {
+        no_tmpfile = named;
+        unsigned names = each_name(NULL), open_before = descriptors();
+        umask(027);
+        int fd = created_new("fresh", O_WRONLY | O_TRUNC | O_CREAT);
+        say(fd, "new");
+        cr_expect_eq(access("fresh", F_OK), -1);
+        struct stat stage = stat_of(stage_in_directory());
+        cr_expect_eq(stage_join(&target, O_WRONLY | O_APPEND), fd + 1, "a second open of it");
+        say(fd + 1, "er");
+        close(fd + 1);
+        cr_expect_eq(commit(fd), STAGE_CREATED);
+        cr_expect_eq(report.kind, STAGE_OF_NEW);
+        cr_expect_str_eq(content("fresh"), "newer");
+        cr_expect_eq(stat_of("fresh").st_ino, stage.st_ino);
+        cr_expect_eq(stat_of("fresh").st_mode & 07777, 0640);
+        cr_expect_eq(each_name(NULL), names + 1, "litter");
+        cr_expect_eq(descriptors(), open_before);
+        unlink("fresh");
+    }
+}
+
+/* The last one wins, as when both open it in place and the second one empties it. */
+Test(stage, of_a_new_file_yields_to_nobody)
+{
+    int fd = created_new("fresh", O_WRONLY | O_TRUNC | O_CREAT);
+    say(fd, "ours");
+    put("fresh", "theirs", 0600);
+    cr_expect_eq(commit(fd), STAGE_OVERTAKEN);
+    cr_expect_str_eq(content("fresh"), "ours");
+    unlink("fresh");
+}
+
+Test(stage, of_a_new_file_is_refused_where_there_is_one)
+{
+    static const char *const paths[] = { "app", "", ".", "..", "./", "nowhere/file", "app/file", "link" };
+    cr_assert_eq(symlink("gone", "link"), 0);
+    for (size_t i = 0; i < COUNT(paths); i++)
+        cr_expect_eq(stage_resolve_new(&target, AT_FDCWD, paths[i], 0), -1, "%s", paths[i]);
+    unlink("link");
+    cr_assert_eq(stage_resolve_new(&target, AT_FDCWD, "fresh", 0), 0);
+    put("fresh", "", 0600);
+    kind = STAGE_OF_NEW;
+    cr_expect_eq(create_resolved(O_WRONLY | O_TRUNC | O_CREAT, 0), -1);
+    cr_expect_str_eq(reason, "path");
+    unlink("fresh");
+}
+
+/* An heir takes what it needs to know from the name. */
+Test(stage, of_a_new_file_is_finished_by_an_heir)
+{
+    int fd = created_new("fresh", O_WRONLY | O_TRUNC | O_CREAT);
+    forget_all();
+    stage_adopt();
+    say(fd, "new");
+    cr_expect_eq(commit(fd), STAGE_CREATED);
+    cr_expect_str_eq(content("fresh"), "new");
+    unlink("fresh");
 }
 
 Test(stage, does_so_where_a_file_can_not_be_born_nameless)
@@ -1646,6 +1722,41 @@ static void walk_create(const char *what, int flags, int64_t keep, const char *e
 Test(stage_fault, while_it_is_made)
 {
     walk_create("nameless", O_WRONLY | O_TRUNC, 0, "NEW");
+    cr_expect_eq(free_slots(), STAGES_KNOWN_MAX, "slots are lost");
+}
+
+Test(stage_fault, while_a_new_file_is_made)
+{
+    unsigned names = each_name(NULL), n;
+    for (int named = 0; named < 2; named++)
+        for (size_t e = 0; e < COUNT(walk_errors); e++)
+            for (n = 1;; n++) {
+                char at[128];
+                unsigned open_before = descriptors();
+                no_tmpfile = named;
+                umask(0277); /* the owner may not write: opened by its name all the same */
+                kind = STAGE_OF_NEW;
+                cr_assert_eq(stage_resolve_new(&target, AT_FDCWD, "fresh", 0), 0);
+                fail(0, n, walk_errors[e]);
+                int fd = create_resolved(O_WRONLY | O_TRUNC | O_CREAT, 0);
+                fail_no_more();
+                snprintf(at, sizeof at, "call %u (number %ld) fails with %s", n, fault.hit, strerrorname_np(walk_errors[e]));
+                if (fd < 0) {
+                    cr_expect(reason, "%s: no reason", at);
+                } else {
+                    say(fd, "NEW");
+                    if (let_go(fd) == STAGE_READY) /* else it couldn't be locked, and has its name already */
+                        cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_CREATED, "%s", at);
+                    cr_expect_str_eq(content("fresh"), "NEW", "%s", at);
+                    cr_expect_eq(stat_of("fresh").st_mode & 07777, 0400, "%s: mode %o", at, stat_of("fresh").st_mode);
+                    unlink("fresh");
+                }
+                cr_expect_eq(each_name(NULL), names, "%s: %s is left", at, stage_in_directory());
+                cr_expect_eq(descriptors(), open_before, "%s: descriptors are left", at);
+                cr_expect_eq(stage_known_count, 0, "%s: still known", at);
+                if (!fault.hit)
+                    break;
+            }
     cr_expect_eq(free_slots(), STAGES_KNOWN_MAX, "slots are lost");
 }
 
