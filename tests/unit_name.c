@@ -140,3 +140,68 @@ Test(name, is_not_longer_than_a_name_can_be)
     cr_assert_gt(length, NAME_MAX);
     cr_expect_not(stage_name_parse(name, &parsed));
 }
+
+Test(name, of_a_generation_comes_back_as_it_was_made)
+{
+    static const char *const bases[] = {
+        "app", "a", ".hidden", "1", "-", "app.etxtbsy-12-0123456789ab", "app.etxtbsy-was-3", ".etxtbsy-was-", "\xff\n",
+    };
+    static const uint64_t numbers[] = { 1, 2, 9, 10, 123456789, 999999999 };
+    for (size_t b = 0; b < sizeof bases / sizeof *bases; b++)
+        for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
+            char name[NAME_MAX + 1];
+            struct stage_name parsed;
+            cr_assert(generation_name_make(name, bases[b], numbers[n]));
+            cr_expect_eq(generation_name_parse(name, bases[b]), numbers[n], "%s", name);
+            cr_expect_eq(generation_name_parse(name, NULL), numbers[n], "%s", name);
+            cr_expect_eq(generation_name_parse(name, "ap"), 0, "%s", name);
+            cr_expect_eq(generation_name_parse(name, "apps"), 0, "%s", name);
+            cr_expect_not(stage_name_parse(name, &parsed), "a sweep would remove %s", name);
+            cr_expect_not(stage_name_is_kept(name), "%s", name);
+        }
+    char name[NAME_MAX + 1];
+    generation_name_make(name, "app", 12);
+    cr_expect_str_eq(name, ".app.etxtbsy-was-12");
+    cr_expect_not(generation_name_make(name, "app", 0));
+    cr_expect_not(generation_name_make(name, "app", GENERATION_MAX + 1));
+}
+
+Test(name, of_a_generation_is_not_any_other)
+{
+    static const char *const near[] = {
+        "",
+        ".",
+        "7",
+        ".7",
+        "app",
+        "app.etxtbsy-was-1",
+        ".etxtbsy-was-1",
+        ".app.etxtbsy-was-",
+        ".app.etxtbsy-was-0",
+        ".app.etxtbsy-was-01",
+        ".app.etxtbsy-was--1",
+        ".app.etxtbsy-was-1a",
+        ".app.etxtbsy-was-1000000000",
+        ".app.etxtbsy-was-99999999999999999999999",
+        ".app.etxtbsy-was-1.conf",
+        ".app.etxtbsy-1",
+        ".app.etxtbsy-42-0123456789ab",
+        ".app.etxtbsy-42-012345678901",
+        ".app.etxtbsy-kept-42-012345678901",
+    };
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+        cr_expect_eq(generation_name_parse(near[i], NULL), 0, "took %s for a generation", near[i]);
+        cr_expect_eq(generation_name_parse(near[i], "app"), 0, "took %s for a generation", near[i]);
+    }
+}
+
+Test(name, of_what_is_kept_is_known)
+{
+    char name[NAME_MAX + 1], kept[NAME_MAX + 1];
+    stage_name_make(name, "app", STAGE_OF_BUSY, 42, 7);
+    cr_expect_not(stage_name_is_kept(name));
+    stage_name_keep(kept, name);
+    cr_expect(stage_name_is_kept(kept));
+    cr_expect_not(stage_name_is_kept(".app.etxtbsy-kept-42-01234567890"));
+    cr_expect_not(stage_name_is_kept("app.etxtbsy-kept-42-0123456789ab"));
+}

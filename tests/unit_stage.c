@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -44,6 +45,7 @@ static struct {
 } fault;
 
 static bool no_tmpfile, no_flock;
+static unsigned kill_at;    /* before the nth call; 0: never */
 static int64_t years_later; /* on the wall clock */
 
 static struct {
@@ -67,6 +69,8 @@ static long faulty_call(long number, long a0, long b, long c, long d, long e, lo
 {
     const long a[6] = { a0, b, c, d, e, f };
 
+    if (kill_at && !--kill_at)
+        raise(SIGKILL);
     if (trace.length < COUNT(trace.numbers))
         trace.numbers[trace.length++] = number;
     if (no_tmpfile && number == SYS_openat && (a[2] & O_TMPFILE) == O_TMPFILE)
@@ -274,7 +278,7 @@ static enum stage_outcome commit(int fd)
 static void sweep(bool born_locked)
 {
     int dirfd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    stage_sweep(dirfd, born_locked);
+    stage_sweep(dirfd, born_locked, NULL);
     close(dirfd);
 }
 
@@ -1593,6 +1597,131 @@ Test(stage, of_a_creator_that_lives_is_not_swept)
     cr_expect_str_eq(content("app"), "");
 }
 
+/* Of its parent's making: it can commit nothing any more. */
+Test(stage, of_a_zombie_is_swept)
+{
+    siginfo_t info;
+    pid_t child = fork();
+    if (!child) {
+        created("app", O_WRONLY | O_TRUNC, 0);
+        raise(SIGKILL);
+    }
+    cr_assert_eq(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    cr_assert_eq(kill(child, 0), 0);
+    cr_assert_str_neq(stage_in_directory(), "");
+    sweep(true);
+    cr_expect_str_eq(stage_in_directory(), "");
+    waitpid(child, NULL, 0);
+}
+
+static void *wait_for_the_end(void *unused)
+{
+    for (;;)
+        pause();
+    return unused;
+}
+
+/* ps shows it as a zombie, too. */
+Test(stage, of_a_creator_whose_main_thread_has_ended_is_not_swept)
+{
+    char path[64], *state;
+    pid_t child = fork();
+    if (!child) {
+        pthread_t thread;
+        close(created("app", O_WRONLY | O_TRUNC, 0)); /* behind the shim's back */
+        pthread_create(&thread, NULL, wait_for_the_end, NULL);
+        pthread_exit(NULL);
+    }
+    snprintf(path, sizeof path, "/proc/%d/stat", child);
+    for (int tries = 0; tries < 500; tries++, usleep(10000))
+        if ((state = strchr(content(path), ')')) && state[2] == 'Z')
+            break;
+    cr_assert_eq(state[2], 'Z');
+    sweep(true);
+    cr_expect_str_neq(stage_in_directory(), "");
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    sweep(true);
+    cr_expect_str_eq(stage_in_directory(), "");
+}
+
+static struct {
+    enum stage_litter what;
+    int error;
+    char name[NAME_MAX + 1];
+} heard[16];
+static unsigned heard_count;
+
+static void hear(void *context, const struct stage_finding *finding)
+{
+    cr_expect_eq(context, (void *)heard);
+    cr_assert_lt(heard_count, COUNT(heard));
+    heard[heard_count].what = finding->what;
+    heard[heard_count].error = finding->error;
+    strcpy(heard[heard_count++].name, finding->name);
+}
+
+static enum stage_litter heard_of(const char *name)
+{
+    for (unsigned i = 0; i < heard_count; i++)
+        if (!strcmp(heard[i].name, name))
+            return heard[i].what;
+    return LITTER_GONE;
+}
+
+static int sweep_and_listen(bool born_locked, bool dry_run)
+{
+    const struct stage_listener listener = { .dry_run = dry_run, .found = hear, .context = heard };
+    int dirfd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    heard_count = 0;
+    int result = stage_sweep(dirfd, born_locked, &listener);
+    close(dirfd);
+    return result;
+}
+
+Test(stage, is_reported_by_a_sweep_that_somebody_listens_to)
+{
+    static const char kept[] = ".app.etxtbsy-kept-" DEAD "-0123456789ab", directory_of_name[] = ".b.etxtbsy-" DEAD "-0123456789ab";
+    char held[NAME_MAX + 1], awaited[NAME_MAX + 1];
+    int fd = killed_creator("app", true);
+    strcpy(held, stage_in_directory());
+    put(kept, "x", 0600);
+    put("ordinary", "x", 0600);
+    put(".app.etxtbsy-was-1", "x", 0600);
+    cr_assert_eq(mkdir(directory_of_name, 0700), 0);
+    stage_name_make(awaited, "app", STAGE_OF_BUSY, getpid(), 1);
+    put(awaited, "x", 0600);
+    put(forged, "x", 0600);
+
+    for (int dry_run = 1; dry_run >= 0; dry_run--) {
+        cr_expect_eq(sweep_and_listen(true, dry_run), 0);
+        cr_expect_eq(heard_count, 5);
+        cr_expect_eq(heard_of(held), LITTER_HELD);
+        cr_expect_eq(heard_of(kept), LITTER_KEPT);
+        cr_expect_eq(heard_of(directory_of_name), LITTER_FOREIGN);
+        cr_expect_eq(heard_of(awaited), LITTER_AWAITED);
+        cr_expect_eq(heard_of(forged), LITTER_REMOVED);
+        cr_expect_eq(access(forged, F_OK), dry_run ? 0 : -1);
+        cr_expect_eq(access(held, F_OK), 0);
+        cr_expect_eq(access(kept, F_OK), 0);
+        cr_expect_eq(access(awaited, F_OK), 0);
+    }
+    close(fd);
+    put(forged, "x", 0600);
+    cr_expect_eq(sweep_and_listen(false, false), 0);
+    cr_expect_eq(heard_of(forged), LITTER_YOUNG);
+    fail(SYS_unlinkat, 1, EACCES);
+    cr_expect_eq(sweep_and_listen(true, false), 0);
+    fail_no_more();
+    bool one_failed = heard_of(forged) == LITTER_FAILED || heard_of(held) == LITTER_FAILED;
+    cr_expect(one_failed);
+    /* What can't be listed is said; an empty directory isn't the same. */
+    fail(SYS_openat, 1, EACCES);
+    cr_expect_eq(sweep_and_listen(true, false), -1);
+    cr_expect_eq(errno, EACCES);
+    fail_no_more();
+}
+
 Test(stage, is_swept_by_the_next_one_in_the_directory)
 {
     put("other", OLD, 0755);
@@ -1666,6 +1795,299 @@ Test(stage, of_two_that_let_go_at_once_is_committed_by_the_second)
     cr_expect_eq(stage_release_end(&other, &other_report), STAGE_READY);
     cr_expect_eq(stage_commit(&other, STAGE_SYNC_NONE, &other_report), STAGE_REPLACED);
     cr_expect_str_eq(content("app"), "new");
+}
+
+/* ---- generations ------------------------------------------------------------------------------------------------------------ */
+
+static const char *was(uint64_t number)
+{
+    static char name[NAME_MAX + 1];
+    cr_assert(generation_name_make(name, "app", number));
+    return name;
+}
+
+/* Replaces what `name` leads to, and keeps so many. */
+static enum stage_outcome replace_and_keep(const char *name, const char *text, uint64_t wanted)
+{
+    int fd = created(name, O_WRONLY | O_TRUNC, 0);
+    say(fd, text);
+    report.generation.wanted = wanted;
+    return commit(fd);
+}
+
+Test(stage, keeps_what_it_replaces_as_often_as_asked)
+{
+    struct stat before = stat_of("app");
+    unsigned open_before = descriptors();
+    cr_expect_eq(replace_and_keep("app", "one", 3), STAGE_REPLACED);
+    cr_expect_str_eq(text_base(report.generation.path), was(1));
+    cr_expect_null(report.generation.reason);
+    cr_expect_str_eq(content(report.generation.path), OLD);
+    struct stat kept = stat_of(was(1));
+    cr_expect_eq(kept.st_ino, before.st_ino, "a copy");
+    cr_expect_eq(kept.st_mode, before.st_mode);
+    cr_expect_eq(kept.st_nlink, 1);
+    cr_expect_eq(stat_of("app").st_nlink, 1);
+
+    static const char *const texts[] = { "two", "three", "four", "five" };
+    for (size_t i = 0; i < COUNT(texts); i++)
+        cr_expect_eq(replace_and_keep("app", texts[i], 3), STAGE_REPLACED);
+    cr_expect_eq(each_name(NULL), 4);
+    cr_expect_str_eq(content(was(5)), "four");
+    cr_expect_str_eq(content(was(4)), "three");
+    cr_expect_str_eq(content(was(3)), "two");
+
+    /* Fewer; then none, which leaves those that there are. */
+    cr_expect_eq(replace_and_keep("app", "six", 1), STAGE_REPLACED);
+    cr_expect_eq(each_name(NULL), 2);
+    cr_expect_str_eq(content(was(6)), "five");
+    cr_expect_eq(replace_and_keep("app", "seven", 0), STAGE_REPLACED);
+    cr_expect_str_empty(report.generation.path);
+    cr_expect_eq(each_name(NULL), 2);
+    cr_expect_eq(descriptors(), open_before);
+}
+
+Test(stage, that_keeps_nothing_makes_no_call_for_it)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_assert_eq(let_go(fd), STAGE_READY);
+    report.generation.wanted = 0;
+    trace.length = 0;
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
+    cr_expect_eq(traced(SYS_linkat, 0), trace.length);
+    cr_expect_eq(traced(SYS_getdents64, 0), trace.length);
+    cr_expect_eq(traced(SYS_mmap, 0), trace.length);
+}
+
+Test(stage, keeps_before_it_renames_and_syncs_behind_both)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_assert_eq(let_go(fd), STAGE_READY);
+    report.generation.wanted = 1;
+    put(was(1), "old", 0600);
+    trace.length = 0;
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_FULL, &report), STAGE_REPLACED);
+    size_t linked = traced(SYS_linkat, 0), renamed = traced(SYS_renameat2, 0), pruned = traced(SYS_unlinkat, 0);
+    cr_expect_lt(linked, renamed);
+    cr_expect_lt(renamed, pruned);
+    cr_expect_lt(pruned, trace.length);
+    cr_expect_lt(traced(SYS_fsync, pruned), trace.length, "the new names aren't synced");
+}
+
+Test(stage, keeps_nothing_where_nothing_is_replaced)
+{
+    cr_expect_eq(replace_and_keep("app", OLD, 3), STAGE_UNCHANGED);
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    unlink("app");
+    report.generation.wanted = 3;
+    cr_expect_eq(commit(fd), STAGE_DISCARDED);
+    cr_expect_eq(each_name(NULL), 0);
+}
+
+Test(stage, keeps_by_the_highest_number_that_there_is)
+{
+    put(was(41), "x", 0600);
+    put(".app.etxtbsy-was-07", "not one", 0600);
+    put(".other.etxtbsy-was-99", "another's", 0600);
+    cr_assert_eq(mkdir(was(50), 0700), 0);
+    cr_expect_eq(replace_and_keep("app", "new", 9), STAGE_REPLACED);
+    cr_expect_str_eq(content(was(51)), OLD);
+    /* Where there is no higher one, the file is replaced all the same. */
+    put(was(GENERATION_MAX), "x", 0600);
+    cr_expect_eq(replace_and_keep("app", "newer", 9), STAGE_REPLACED);
+    cr_expect_str_eq(report.generation.reason, "generation-name");
+    cr_expect_str_empty(report.generation.path);
+    cr_expect_str_eq(content("app"), "newer");
+}
+
+Test(stage, prunes_nothing_but_generations_of_its_target)
+{
+    static const char *const others[] = {
+        ".app.etxtbsy-was-01",
+        ".app.etxtbsy-was-",
+        ".other.etxtbsy-was-1",
+        "app.etxtbsy-was-1",
+        ".app.etxtbsy-kept-1-0123456789ab",
+        ".app.x.etxtbsy-was-1",
+    };
+    for (size_t i = 0; i < COUNT(others); i++)
+        put(others[i], "x", 0600);
+    cr_assert_eq(mkdir(was(1), 0700), 0);
+    cr_assert_eq(symlink("app", was(2)), 0);
+    cr_assert_eq(mkfifo(was(3), 0600), 0);
+    put(was(4), "x", 0600);
+    put(was(5), "x", 0600);
+    unsigned before = each_name(NULL);
+    cr_expect_eq(replace_and_keep("app", "new", 1), STAGE_REPLACED);
+    cr_expect_eq(each_name(NULL), before - 1, "one more, two less");
+    cr_expect_str_eq(content(was(6)), OLD);
+    cr_expect_str_eq(content("app"), "new");
+}
+
+Test(stage, prunes_many)
+{
+    for (uint64_t number = 1; number <= 100; number++)
+        put(was(number), "x", 0600);
+    cr_expect_eq(replace_and_keep("app", "one", 2), STAGE_REPLACED);
+    cr_expect_eq(access(was(64), F_OK), -1, "the oldest first");
+    cr_expect_eq(access(was(65), F_OK), 0, "as many as one commit has time for");
+    cr_expect_eq(replace_and_keep("app", "two", 2), STAGE_REPLACED);
+    cr_expect_eq(each_name(NULL), 3);
+    cr_expect_str_eq(content(was(102)), "one");
+    cr_expect_str_eq(content(was(101)), OLD);
+}
+
+Test(stage, does_not_keep_under_a_name_that_would_be_too_long)
+{
+    for (size_t length = NAME_MAX - 16; length <= NAME_MAX; length++) {
+        char base[NAME_MAX + 1];
+        memset(base, 'b', length);
+        base[length] = '\0';
+        put(base, OLD, 0755);
+        bool fits = length + strlen(".") + strlen(".etxtbsy-was-1") <= NAME_MAX;
+        cr_expect_eq(replace_and_keep(base, "new", 2), STAGE_REPLACED);
+        if (fits)
+            cr_expect_str_eq(content(report.generation.path), OLD, "%zu", length);
+        else
+            cr_expect_str_eq(report.generation.reason, "generation-name", "%zu", length);
+        cr_expect_eq(report.generation.path[0] != 0, fits, "%zu", length);
+        cr_expect_str_eq(content(base), "new");
+        each_name(remove_name);
+    }
+}
+
+/* Somebody was killed between the link and the rename: the target has a generation that is itself. */
+Test(stage, of_a_target_that_is_its_own_generation_is_not_refused)
+{
+    cr_assert_eq(link("app", was(7)), 0);
+    cr_expect_eq(replace_and_keep("app", "new", 3), STAGE_REPLACED);
+    cr_expect_str_eq(text_base(report.generation.path), was(7));
+    cr_expect_str_eq(content(was(7)), OLD);
+    cr_expect_eq(each_name(NULL), 2);
+    cr_expect_eq(stat_of(was(7)).st_nlink, 1);
+
+    /* A link that is none is one. */
+    cr_assert_eq(link("app", was(8)), 0);
+    cr_assert_eq(link("app", "second"), 0);
+    expect_refusal("app", O_WRONLY | O_TRUNC, "hard-links");
+}
+
+/* In place, the bytes would be gone: nobody but the library knows that name. */
+Test(stage, whose_target_is_a_generation_by_now_is_discarded)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_assert_eq(rename("app", was(1)), 0);
+    cr_expect_eq(commit(fd), STAGE_DISCARDED);
+    cr_expect_str_eq(content(was(1)), OLD);
+    cr_expect_eq(each_name(NULL), 1);
+}
+
+Test(stage, whose_target_has_moved_is_kept_beside_its_new_name)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_assert_eq(rename("app", "app.bak"), 0);
+    report.generation.wanted = 1;
+    cr_expect_eq(commit(fd), STAGE_OVERTAKEN);
+    cr_expect_str_eq(content("app.bak"), "new");
+    cr_expect_str_eq(text_base(report.generation.path), ".app.bak.etxtbsy-was-1");
+    cr_expect_str_eq(content(report.generation.path), OLD);
+}
+
+Test(stage, that_is_published_at_its_birth_keeps_too)
+{
+    struct stage_generation generation = { .wanted = 1 };
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    const struct stage_request request = {
+        .target = &target, .flags = O_WRONLY | O_TRUNC, .op = "open", .generation = &generation
+    };
+    no_flock = true;
+    int fd = stage_create(&request, &reason);
+    no_flock = false;
+    cr_assert_geq(fd, 0, "%s", reason);
+    say(fd, "new");
+    close(fd);
+    cr_expect_str_eq(content("app"), "new");
+    cr_expect_str_eq(content(was(1)), OLD);
+    cr_expect_str_eq(text_base(generation.path), was(1));
+}
+
+Test(stage, that_yields_or_fails_keeps_nothing)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_assert_eq(let_go(fd), STAGE_READY);
+    report.generation.wanted = 2;
+    fail(SYS_renameat2, 1, EACCES);
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_FAILED);
+    cr_expect_eq(errno, EACCES);
+    fail_no_more();
+    cr_expect_str_empty(report.generation.path);
+    cr_expect_eq(access(was(1), F_OK), -1);
+    cr_expect_eq(stat_of("app").st_nlink, 1);
+
+    /* A leftover that meets another file when they change places. */
+    fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "leaked");
+    struct holder holder = fork_holder(fd);
+    cr_expect_eq(let_go(fd), STAGE_PENDING);
+    stage_set_pending(&release);
+    stage_release_finish(&release);
+    put("other", "other", 0755);
+    cr_assert_eq(rename("other", "app"), 0);
+    kill(holder.pid, SIGKILL);
+    waitpid(holder.pid, NULL, 0);
+    struct stage_release all = { .asker = -1 };
+    cr_assert(stage_pending_next(&all));
+    cr_assert_eq(stage_release_end(&all, &report), STAGE_READY);
+    cr_expect_eq(stage_commit(&all, STAGE_SYNC_NONE, &report), STAGE_SUPERSEDED);
+    cr_expect_str_empty(report.generation.path);
+    cr_expect_eq(access(was(1), F_OK), -1);
+    cr_expect_str_eq(content("app"), "other");
+}
+
+/*
+ * Killed before the nth call of a commit that keeps, for each n: the target is the whole old or the whole new file, the old one
+ * isn't lost when the new one has the name, and the next one isn't refused for what was left.
+ */
+Test(stage, that_keeps_is_killed_at_any_call)
+{
+    unsigned killed = 0, left_a_link = 0;
+    for (unsigned n = 1;; n++) {
+        int status;
+        put("app", OLD, 0755);
+        put(was(1), "oldest", 0755);
+        pid_t child = fork();
+        if (!child) {
+            int fd = created("app", O_WRONLY | O_TRUNC, 0);
+            say(fd, "new");
+            if (let_go(fd) != STAGE_READY)
+                _exit(1);
+            report.generation.wanted = 2;
+            kill_at = n;
+            _exit(stage_commit(&release, STAGE_SYNC_FULL, &report) == STAGE_REPLACED ? 0 : 2);
+        }
+        waitpid(child, &status, 0);
+        bool old = !strcmp(content("app"), OLD);
+        left_a_link += stat_of("app").st_nlink > 1;
+        if (!old) {
+            cr_expect_str_eq(content("app"), "new", "call %u", n);
+            cr_expect_str_eq(content(was(2)), OLD, "call %u", n);
+        }
+        cr_expect_eq(replace_and_keep("app", "next", 2), STAGE_REPLACED, "call %u", n);
+        cr_expect_str_eq(content(was(old ? 2 : 3)), old ? OLD : "new", "call %u", n);
+        cr_expect_eq(each_name(NULL), 3, "call %u: litter", n);
+        each_name(remove_name);
+        if (WIFEXITED(status)) {
+            cr_expect_eq(WEXITSTATUS(status), 0);
+            break;
+        }
+        killed++;
+    }
+    cr_expect_gt(killed, 10);
+    cr_expect_gt(left_a_link, 0, "nobody was killed between the two steps");
 }
 
 /* ---- each call fails in turn ------------------------------------------------------------------------------------------------ */
@@ -1798,6 +2220,7 @@ Test(stage_fault, while_it_is_let_go)
             unsigned open_before = descriptors();
             int fd = created("app", O_WRONLY | O_TRUNC, 0);
             say(fd, "NEW");
+            report.generation.wanted = 1;
             fail(0, n, walk_errors[e]);
             enum stage_end end = let_go(fd);
             enum stage_outcome outcome = STAGE_REPLACED;

@@ -148,6 +148,7 @@ size_t event_format(const struct event *event, char *line, size_t size)
     add_exe(&json);
     json_path(&json, "stage", event->stage);
     json_string(&json, "message", event->message);
+    json_path(&json, "generation", event->generation);
     errno = saved;
     return json_end(&json);
 }

@@ -30,6 +30,7 @@ struct event {
     int held_fd;                          /* this process's own descriptor that is in the way; -1: none */
     const char *stage;                    /* the temporary file's path; NULL: none */
     uint64_t bytes, old_inode, new_inode; /* said when `stage` is */
+    const char *generation;               /* where the replaced file is kept; NULL: it isn't */
     /* A file that must not get the line, even if stderr leads there: the one that is being replaced. 0: none. */
     uint64_t avoid_device, avoid_inode;
 };

@@ -115,6 +115,15 @@ struct wait_bounds intervention_bounds(const struct intervention *intervention)
     return bounds;
 }
 
+void intervention_add_generation(struct intervention *intervention)
+{
+    const struct stage_generation *generation = &intervention->report.generation;
+    if (generation->path[0])
+        intervention->event.generation = generation->path;
+    if (generation->reason)
+        intervention->event.reason = generation->reason;
+}
+
 /* One sentence for a person, from the same facts as the fields. Without an errno nothing was busy: the policy wanted it. */
 static void compose_message(struct intervention *intervention)
 {

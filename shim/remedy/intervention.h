@@ -38,6 +38,9 @@ enum policy_action intervention_decide(struct intervention *, enum policy_operat
 /* The bounds of a wait under that policy, here and now. */
 struct wait_bounds intervention_bounds(const struct intervention *);
 
+/* Where the replaced file is kept, or why it isn't. */
+void intervention_add_generation(struct intervention *);
+
 /* Says what happened. `event.event`, `outcome` and `verdict` are given here, the rest is in place. */
 void intervention_say(struct intervention *, const char *event, const char *outcome, const char *verdict);
 

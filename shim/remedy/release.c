@@ -31,6 +31,7 @@ static int commit(struct intervention *intervention, struct stage_release *relea
 {
     struct stage_report *report = &intervention->report;
     struct event *event = &intervention->event;
+    report->generation.wanted = intervention->policy.value[KEY_KEEP];
     enum stage_outcome outcome = stage_commit(release, (enum stage_sync)intervention->policy.value[KEY_SYNC], report);
     int error = errno;
     event->bytes = report->bytes;
@@ -42,6 +43,7 @@ static int commit(struct intervention *intervention, struct stage_release *relea
         event->reason = "target-replaced";
         /* fall through */
     case STAGE_REPLACED:
+        intervention_add_generation(intervention);
         intervention_say(intervention, "redirect", report->early ? "published-early" : "replaced", "replaced");
         return 0;
     case STAGE_CREATED:

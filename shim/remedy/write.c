@@ -44,6 +44,8 @@ static bool is_ours_to_redirect(const struct write_open *open)
 /* Returns a descriptor, or -1 and in event.reason why not. */
 static int create(struct intervention *intervention, enum stage_kind kind, const struct write_open *open, int64_t keep)
 {
+    struct stage_generation *generation = &intervention->report.generation;
+    generation->wanted = intervention->policy.value[KEY_KEEP];
     struct stage_request request = {
         .target = &intervention->target,
         .kind = kind,
@@ -52,10 +54,12 @@ static int create(struct intervention *intervention, enum stage_kind kind, const
         .keep = keep,
         .breaks_hard_links = intervention->policy.value[KEY_HARD_LINKS] == HARD_LINKS_BREAK,
         .op = open->op,
+        .generation = generation,
     };
     int fd = stage_create(&request, &intervention->event.reason);
     if (fd >= 0 && !stage_is(fd)) { /* published at its birth: nobody will see the last close */
         intervention->event.reason = "not-trackable";
+        intervention_add_generation(intervention);
         intervention_say(intervention, "redirect", "published-early", "replaced");
     }
     return fd;

@@ -86,11 +86,13 @@ static bool is_leftover(const struct stage_known *known)
 
 /*
  * When the target's name is gone, the file may have been given another one in the same directory ("mv app app.bak"): in place
- * the bytes would be there. Puts the stage there. Returns false when it isn't found.
+ * the bytes would be there. Puts the stage there. Returns false when it isn't found. A generation is no such name: somebody has
+ * replaced the file before.
  */
 static bool follow_target(const struct place *place, const struct stage_known *known, struct stage_report *report,
                           enum stage_sync sync, int asker)
 {
+    struct stage_generation *generation = &report->generation;
     struct directory *directory = place->dirfd == AT_FDCWD ? NULL : scratch_map(sizeof *directory);
     const char *name;
     struct statx file;
@@ -100,9 +102,13 @@ static bool follow_target(const struct place *place, const struct stage_known *k
     if (directory_open(directory, place->dirfd, ".") == 0)
         while (!done && (name = directory_next(directory))) {
             if (sys_statx(place->dirfd, name, AT_SYMLINK_NOFOLLOW, &file) < 0 || file.stx_ino != known->target_inode ||
-                sys_device(&file) != known->target_device || !S_ISREG(file.stx_mode))
+                sys_device(&file) != known->target_device || !S_ISREG(file.stx_mode) || generation_name_parse(name, NULL))
                 continue;
-            done = sync_file(asker, sync) && sys_renameat(place->dirfd, place->stage, place->dirfd, name) == 0;
+            if (!sync_file(asker, sync))
+                continue;
+            generation_keep(generation, place->dirfd, report->path, name, &file);
+            done = sys_renameat(place->dirfd, place->stage, place->dirfd, name) == 0;
+            generation_end(generation, place->dirfd, name, done);
             report->target_inode = file.stx_ino;
             if (sync == STAGE_SYNC_FULL)
                 sys_fsync(place->dirfd);
@@ -142,6 +148,17 @@ static enum stage_outcome create_target(const struct place *place, int asker, en
     return STAGE_CREATED;
 }
 
+/* Gives the stage the target's name. Returns false with errno, as take_name does. */
+static bool replace(const struct place *place, const struct statx *target, bool leftover, struct stage_report *report)
+{
+    struct stage_generation *generation = &report->generation;
+    generation_keep(generation, place->dirfd, report->path, place->target, target);
+    bool replaced =
+        leftover ? take_name(place, target) : sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) == 0;
+    generation_end(generation, place->dirfd, place->target, replaced);
+    return replaced;
+}
+
 static enum stage_outcome commit(const struct stage_release *release, const struct place *place, enum stage_sync sync,
                                  struct stage_report *report)
 {
@@ -173,12 +190,8 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
         attributes_carry(release->asker, &stage, &known->target_then, &target);
     if (same && !report->early && stage.stx_size == target.stx_size && keep_target(release->asker, place, &target))
         return STAGE_UNCHANGED;
-    if (is_leftover(known)) {
-        if (!take_name(place, &target))
-            return errno == ENOENT ? STAGE_GONE : errno ? STAGE_FAILED : STAGE_SUPERSEDED;
-    } else if (sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) < 0) {
-        return errno == ENOENT ? STAGE_GONE : STAGE_FAILED;
-    }
+    if (!replace(place, &target, is_leftover(known), report))
+        return errno == ENOENT ? STAGE_GONE : errno ? STAGE_FAILED : STAGE_SUPERSEDED;
     if (sync == STAGE_SYNC_FULL && place->dirfd != AT_FDCWD)
         sys_fsync(place->dirfd);
     return same ? STAGE_REPLACED : STAGE_OVERTAKEN;

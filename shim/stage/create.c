@@ -57,7 +57,8 @@ static const char *find_obstacle(struct birth *birth)
         return NULL;
     if (!S_ISREG(file->stx_mode))
         return "not-a-regular-file";
-    if (file->stx_nlink > 1 && !birth->request->breaks_hard_links)
+    if (file->stx_nlink > 1 && !birth->request->breaks_hard_links &&
+        file->stx_nlink > 1 + generation_links(birth->dirfd, base_of(birth->request->target), file))
         return "hard-links";
     if (file->stx_attributes & file->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
         return "mount-point";
@@ -168,7 +169,7 @@ static const char *give_attributes(struct birth *birth)
 
 static const char *clear_litter(struct birth *birth)
 {
-    stage_sweep(birth->dirfd, birth->nameless);
+    stage_sweep(birth->dirfd, birth->nameless, NULL);
     return NULL;
 }
 
@@ -242,6 +243,18 @@ static int open_named(int dirfd, const char *name, uint64_t device, uint64_t ino
     return path;
 }
 
+static bool publish(const struct birth *birth)
+{
+    const struct stage_target *target = birth->request->target;
+    struct stage_generation *generation = is_new(birth) ? NULL : birth->request->generation;
+    if (generation)
+        generation_keep(generation, birth->dirfd, target->path, base_of(target), &target->file);
+    bool published = sys_renameat(birth->dirfd, birth->name, birth->dirfd, base_of(target)) == 0;
+    if (generation)
+        generation_end(generation, birth->dirfd, base_of(target), published);
+    return published;
+}
+
 /*
  * The caller's own description. The directory's descriptor was the first to be opened, so its number is the lowest free one,
  * which the caller's open would have got. What isn't trackable takes the target's name now, as the last thing that can fail.
@@ -271,7 +284,7 @@ static const char *open_for_caller(struct birth *birth)
     birth->dirfd = directory;
     if (is_trackable(birth))
         return NULL;
-    if (sys_renameat(birth->dirfd, birth->name, birth->dirfd, base_of(birth->request->target)) == 0) {
+    if (publish(birth)) {
         birth->linked = false;
         return NULL;
     }
@@ -315,9 +328,8 @@ int stage_create(const struct stage_request *request, const char **reason)
 
 int stage_join(const struct stage_target *target, int flags)
 {
-    struct stage_known *known = target->file.stx_mode
-                                    ? known_find_target(sys_device(&target->file), target->file.stx_ino).slot
-                                    : known_find_new(target->path).slot;
+    struct stage_known *known = target->file.stx_mode ? known_find_target(sys_device(&target->file), target->file.stx_ino).slot
+                                                      : known_find_new(target->path).slot;
     if (!known)
         return -1;
     known->pending = false; /* this process writes again */

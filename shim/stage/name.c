@@ -6,6 +6,7 @@
 
 #define MARK ".etxtbsy-"
 #define KEPT "kept-"
+#define WAS "was-"
 #define RANDOM_DIGITS 12
 #define PID_DIGITS_MAX 10
 #define BASE_MAX (NAME_MAX - 1 - strlen(MARK) - strlen(KEPT) - 1 - PID_DIGITS_MAX - 1 - RANDOM_DIGITS)
@@ -36,7 +37,8 @@ void stage_name_keep(char kept[NAME_MAX + 1], const char *name)
     text_add(&text, mark + strlen(MARK));
 }
 
-bool stage_name_parse(const char *name, struct stage_name *parsed)
+/* Reads a name of which `mark` stands before the pid. */
+static bool parse(const char *name, const char *mark, struct stage_name *parsed)
 {
     size_t length = strlen(name);
     if (name[0] != '.' || length > NAME_MAX || length < RANDOM_DIGITS + 1)
@@ -55,14 +57,52 @@ bool stage_name_parse(const char *name, struct stage_name *parsed)
 
     enum stage_kind kind = digits[-1] == 'i' ? STAGE_OF_IDLE : digits[-1] == 'n' ? STAGE_OF_NEW : STAGE_OF_BUSY;
     digits -= kind != STAGE_OF_BUSY;
-    const size_t mark = strlen(MARK);
-    if ((size_t)(digits - name) < mark + 2 || memcmp(digits - mark, MARK, mark))
+    const size_t mark_length = strlen(mark);
+    if ((size_t)(digits - name) < mark_length + 2 || memcmp(digits - mark_length, mark, mark_length))
         return false;
     *parsed = (struct stage_name){
         .kind = kind,
-        .base_length = (size_t)(digits - name) - mark - 1,
+        .base_length = (size_t)(digits - name) - mark_length - 1,
         .whole = *separator == '-',
         .creator = (pid_t)pid,
     };
     return parsed->whole ? parsed->base_length <= BASE_MAX : parsed->base_length == BASE_MAX;
+}
+
+bool stage_name_parse(const char *name, struct stage_name *parsed)
+{
+    return parse(name, MARK, parsed);
+}
+
+bool stage_name_is_kept(const char *name)
+{
+    struct stage_name parsed;
+    return parse(name, MARK KEPT, &parsed);
+}
+
+bool generation_name_make(char name[NAME_MAX + 1], const char *base, uint64_t number)
+{
+    struct text text = text_over(name, NAME_MAX + 1);
+    text_add(&text, ".");
+    text_add(&text, base);
+    text_add(&text, MARK WAS);
+    text_number(&text, number);
+    return !text.full && number && number <= GENERATION_MAX;
+}
+
+uint64_t generation_name_parse(const char *name, const char *base)
+{
+    const char *digits = name + strlen(name);
+    const size_t mark = strlen(MARK WAS);
+    uint64_t number;
+    while (digits > name && digits[-1] >= '0' && digits[-1] <= '9')
+        digits--;
+    if (name[0] != '.' || digits[0] == '0' || !text_to_number(digits, strlen(digits), &number) || number > GENERATION_MAX)
+        return 0;
+    size_t before = (size_t)(digits - name);
+    if (before < mark + 2 || memcmp(digits - mark, MARK WAS, mark))
+        return 0;
+    if (base && (strlen(base) != before - mark - 1 || memcmp(name + 1, base, before - mark - 1)))
+        return 0;
+    return number;
 }

@@ -4,6 +4,9 @@
  * and a "+" then stands for the last "-": only a process that knows the target otherwise can finish such a stage.
  *
  * Hidden, random, and of no form that run-parts, systemd or a *.conf directory takes for its own.
+ *
+ * Two other names are like it, and none is ever taken for another: of bytes that could not be delivered, and of a generation
+ * (generation.h), ".<base>.etxtbsy-was-<number>", from 1, without leading zeros.
  */
 #ifndef STAGE_NAME_H
 #define STAGE_NAME_H
@@ -35,8 +38,17 @@ void stage_name_make(char name[NAME_MAX + 1], const char *base, enum stage_kind 
  * somebody has to look at them. ".app.etxtbsy-12-0123456789ab" becomes ".app.etxtbsy-kept-12-0123456789ab".
  */
 void stage_name_keep(char kept[NAME_MAX + 1], const char *name);
+bool stage_name_is_kept(const char *name);
 
 /* False for anything that stage_name_make doesn't make. */
 bool stage_name_parse(const char *name, struct stage_name *);
+
+#define GENERATION_MAX UINT64_C(999999999)
+
+/* False where it would be longer than a name can be, or the number isn't one of a generation. */
+bool generation_name_make(char name[NAME_MAX + 1], const char *base, uint64_t number);
+
+/* The number of a generation of `base`, or of any file with NULL; 0 for all other names. */
+uint64_t generation_name_parse(const char *name, const char *base);
 
 #endif

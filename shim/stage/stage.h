@@ -29,7 +29,9 @@
 #include <stdint.h>
 
 #include "../sys/call.h"
+#include "generation.h"
 #include "known.h"
+#include "name.h"
 
 /* A file that is to be replaced, or made. */
 struct stage_target {
@@ -61,6 +63,7 @@ struct stage_request {
     int64_t keep; /* how many bytes of the old content to start with; STAGE_KEEP_ALL, 0 for none */
     bool breaks_hard_links;
     const char *op;
+    struct stage_generation *generation; /* for a stage that is published at its birth; NULL: keep nothing then */
 };
 
 #define STAGE_KEEP_ALL INT64_MAX
@@ -102,6 +105,7 @@ struct stage_report {
     bool early; /* somebody could still write */
     char path[PATH_MAX];
     char target[PATH_MAX];
+    struct stage_generation generation; /* `wanted` is for the committer to say */
 };
 
 /*
@@ -175,7 +179,10 @@ enum stage_outcome {
 
 enum stage_sync { STAGE_SYNC_NONE, STAGE_SYNC_DATA, STAGE_SYNC_FULL };
 
-/* Renames a READY stage over its target, and ends the release. Full: the file is synced before, the directory after. */
+/*
+ * Renames a READY stage over its target, and ends the release. Full: the file is synced before, the directory after. What is
+ * replaced is kept as a generation where the report wants that.
+ */
 enum stage_outcome stage_commit(struct stage_release *, enum stage_sync, struct stage_report *);
 
 /* Ends a begun release by removing the stage: nobody was to write to it after all. */
@@ -190,11 +197,40 @@ void stage_adopt(void);
 /* Forgets the stages of others, vfork children among them, that are finished: their slots would be lost. */
 void stage_forget_gone(void);
 
+/* What is found in a directory, and becomes of it. */
+enum stage_litter {
+    LITTER_GONE,    /* meanwhile; never reported */
+    LITTER_REMOVED, /* or would be, in a dry run */
+    LITTER_HELD,    /* somebody still writes to it */
+    LITTER_AWAITED, /* its creator lives, and may hold it or have to commit it. It isn't asked which: a creator that lets go at that
+                       very moment would take the question's lock for a holder's */
+    LITTER_YOUNG,   /* and may be between its birth and its lock */
+    LITTER_FOREIGN, /* of a stage's name, but no regular file with one name: never made by us */
+    LITTER_FAILED,  /* `error` */
+    LITTER_KEPT,    /* bytes that couldn't be delivered, under the name that STAGE_FAILED gives them */
+};
+
+struct stage_finding {
+    enum stage_litter what;
+    int error;
+    const char *name;
+    struct stage_name parsed; /* not of LITTER_KEPT */
+    struct statx file;
+};
+
+/* Somebody who wants to know. */
+struct stage_listener {
+    bool dry_run;
+    void (*found)(void *context, const struct stage_finding *);
+    void *context;
+};
+
 /*
  * Removes the stages in a directory that nobody holds and whose creator is no more (a creator may have to commit one that it
  * doesn't hold). `born_locked`: the file system has O_TMPFILE, so that none of them can be
- * between its birth and its lock; else those younger than a minute are left.
+ * between its birth and its lock; else those younger than a minute are left. The listener may be NULL.
+ * Returns 0, or -1 where the directory can't be read; keeps errno where there is no listener.
  */
-void stage_sweep(int dirfd, bool born_locked);
+int stage_sweep(int dirfd, bool born_locked, const struct stage_listener *);
 
 #endif
