@@ -23,9 +23,15 @@ enum cli_status {
  * stdout: main does, at the end.
  */
 int check_main(int argc, char **argv);
+int generations_main(int argc, char **argv);
+int rollback_main(int argc, char **argv);
+int sweep_main(int argc, char **argv);
 
 /* Says on stderr "etxtbsy: ..." with a newline. Returns CLI_TROUBLE. */
 int cli_trouble(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same about a path that somebody else may have chosen. */
+int cli_trouble_at(const char *path, const char *what);
 
 /*
  * Writes bytes that somebody else chose so that a terminal shows them and does nothing else: what the locale can't print
@@ -34,9 +40,16 @@ int cli_trouble(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int cli_print_escaped(FILE *, const char *bytes, size_t length);
 
 /*
- * explain.c: prints the policy in force for a question, with the origin of each value, as a table or as one JSON object.
- * Paths that aren't UTF-8 stand in the JSON as in the log: readable, and exact in a field of the same name with "_b64".
+ * Adds a string of any bytes to a JSON object as the log does: readable, and, where it isn't UTF-8, exact in a field of the
+ * same name with "_b64".
  */
+struct json_object;
+void cli_add_bytes(struct json_object *, const char *name, const char *bytes);
+
+/* Prints a JSON object in one line, and frees it. */
+void cli_print_json(struct json_object *);
+
+/* explain.c: prints the policy in force for a question, with the origin of each value, as a table or as one JSON object. */
 void explain_as_table(const struct policy *, const struct policy_question *);
 void explain_as_json(const struct policy *, const struct policy_question *);
 

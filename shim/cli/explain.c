@@ -3,10 +3,8 @@
  */
 #include <json.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "../event/json.h"
 #include "../policy/keys.h"
 #include "cli.h"
 
@@ -87,22 +85,6 @@ void explain_as_table(const struct policy *policy, const struct policy_question 
     }
 }
 
-/* json-c passes bytes on as they are; the log's writer makes any bytes valid JSON, so the string goes through it. */
-static void add_bytes(struct json_object *object, const char *name, const char *bytes)
-{
-    size_t size = 8 * strlen(bytes) + 2 * strlen(name) + 64;
-    char *buffer = malloc(size);
-    if (!buffer)
-        abort();
-    struct json json = json_begin(buffer, size);
-    json_path(&json, name, bytes);
-    buffer[json_end(&json)] = '\0';
-    struct json_object *parsed = json_tokener_parse(buffer);
-    json_object_object_foreach(parsed, field, value) json_object_object_add(object, field, json_object_get(value));
-    json_object_put(parsed);
-    free(buffer);
-}
-
 static struct json_object *value_object(const struct policy *policy, enum policy_key key)
 {
     const struct policy_origin *origin = &policy->origin[key];
@@ -111,11 +93,11 @@ static struct json_object *value_object(const struct policy *policy, enum policy
     struct text text = TEXT(value), from_text = TEXT(from);
     policy_add_value(&text, policy, key);
     policy_add_origin(&from_text, origin);
-    add_bytes(object, "value", value);
-    add_bytes(object, "from", from);
+    cli_add_bytes(object, "value", value);
+    cli_add_bytes(object, "from", from);
     json_object_object_add(object, "source", json_object_new_string(source_of(policy, key)));
     if (origin->file && !origin->variable) {
-        add_bytes(object, "file", origin->file);
+        cli_add_bytes(object, "file", origin->file);
         json_object_object_add(object, "line", json_object_new_int64(origin->line));
     }
     return object;
@@ -124,13 +106,12 @@ static struct json_object *value_object(const struct policy *policy, enum policy
 void explain_as_json(const struct policy *policy, const struct policy_question *question)
 {
     struct json_object *object = json_object_new_object(), *keys = json_object_new_object();
-    add_bytes(object, "path", question->path);
+    cli_add_bytes(object, "path", question->path);
     json_object_object_add(object, "op", json_object_new_string(policy_operation_name(question->operation)));
     if (*question->exe)
-        add_bytes(object, "program", question->exe);
+        cli_add_bytes(object, "program", question->exe);
     for (int key = 0; key < POLICY_KEYS; key++)
         json_object_object_add(keys, policy_key_name(key), value_object(policy, key));
     json_object_object_add(object, "policy", keys);
-    puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-    json_object_put(object);
+    cli_print_json(object);
 }

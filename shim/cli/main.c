@@ -17,6 +17,9 @@ static const struct command {
     const char *summary;
 } commands[] = {
     { "check", check_main, "check the configuration, and show what is in force for a path" },
+    { "generations", generations_main, "list the replaced files that are kept beside a file, and who still runs them" },
+    { "rollback", rollback_main, "put one of them back, while the file runs" },
+    { "sweep", sweep_main, "remove what killed writers have left in directories" },
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -33,7 +36,7 @@ static void usage(FILE *stream)
           "\n",
           stream);
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(stream, "    %-10s %s\n", commands[i].name, commands[i].summary);
+        fprintf(stream, "    %-12s %s\n", commands[i].name, commands[i].summary);
     fputs("\n"
           "`etxtbsy COMMAND --help` says more about each; `etxtbsy --version` names the version.\n"
           "Exit status: 0 all is well, 1 something is wrong with what was looked at, 2 it couldn't be looked at.\n",

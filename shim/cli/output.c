@@ -1,9 +1,12 @@
+#include <json.h>
 #include <locale.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 #include <wctype.h>
 
+#include "../event/json.h"
 #include "cli.h"
 
 int cli_trouble(const char *format, ...)
@@ -14,6 +17,14 @@ int cli_trouble(const char *format, ...)
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
+    return CLI_TROUBLE;
+}
+
+int cli_trouble_at(const char *path, const char *what)
+{
+    fputs("etxtbsy: ", stderr);
+    cli_print_escaped(stderr, path, strlen(path));
+    fprintf(stderr, ": %s\n", what);
     return CLI_TROUBLE;
 }
 
@@ -38,4 +49,26 @@ int cli_print_escaped(FILE *stream, const char *bytes, size_t length)
         length -= taken;
     }
     return columns;
+}
+
+/* json-c passes bytes on as they are; the log's writer makes any bytes valid JSON, so the string goes through it. */
+void cli_add_bytes(struct json_object *object, const char *name, const char *bytes)
+{
+    size_t size = 8 * strlen(bytes) + 2 * strlen(name) + 64;
+    char *buffer = malloc(size);
+    if (!buffer)
+        abort();
+    struct json json = json_begin(buffer, size);
+    json_path(&json, name, bytes);
+    buffer[json_end(&json)] = '\0';
+    struct json_object *parsed = json_tokener_parse(buffer);
+    json_object_object_foreach(parsed, field, value) json_object_object_add(object, field, json_object_get(value));
+    json_object_put(parsed);
+    free(buffer);
+}
+
+void cli_print_json(struct json_object *object)
+{
+    puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+    json_object_put(object);
 }
