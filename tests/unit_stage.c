@@ -45,7 +45,13 @@ static struct {
 } fault;
 
 static bool no_tmpfile, no_flock;
-static unsigned kill_at;    /* before the nth call; 0: never */
+static unsigned kill_at; /* before the nth call; 0: never */
+
+/* Before the first call of that number: says so to another process, and waits for its answer. */
+static struct {
+    long number;
+    int say, answer;
+} meeting = { .number = -1 };
 static int64_t years_later; /* on the wall clock */
 
 static struct {
@@ -71,6 +77,12 @@ static long faulty_call(long number, long a0, long b, long c, long d, long e, lo
 
     if (kill_at && !--kill_at)
         raise(SIGKILL);
+    if (number == meeting.number) {
+        char byte = 0;
+        meeting.number = -1;
+        if (write(meeting.say, &byte, 1) == 1)
+            (void)!read(meeting.answer, &byte, 1);
+    }
     if (trace.length < COUNT(trace.numbers))
         trace.numbers[trace.length++] = number;
     if (no_tmpfile && number == SYS_openat && (a[2] & O_TMPFILE) == O_TMPFILE)
@@ -1795,6 +1807,67 @@ Test(stage, of_two_that_let_go_at_once_is_committed_by_the_second)
     cr_expect_eq(stage_release_end(&other, &other_report), STAGE_READY);
     cr_expect_eq(stage_commit(&other, STAGE_SYNC_NONE, &other_report), STAGE_REPLACED);
     cr_expect_str_eq(content("app"), "new");
+}
+
+/*
+ * The creator exits while the last holder lets go. Whichever of them commits, while the other stands at each of its steps, the
+ * target has the new content at the end: nobody renames what the other has exchanged.
+ */
+Test(stage, of_a_creator_and_a_holder_that_let_go_at_once_is_committed_once)
+{
+    static const struct {
+        long parent, child; /* the parent goes as far as that; then the child as far as that; then the parent to its end.
+                               -1: the parent begins when the child has got there */
+    } rows[] = {
+        { SYS_renameat2, SYS_unlinkat }, { SYS_renameat2, SYS_renameat2 }, { -1, SYS_renameat2 }, { -1, SYS_unlinkat },
+        { SYS_statx, SYS_unlinkat },
+    };
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        int to_child[2], to_parent[2], status;
+        put("app", OLD, 0755);
+        cr_assert_eq(pipe2(to_child, O_CLOEXEC), 0);
+        cr_assert_eq(pipe2(to_parent, O_CLOEXEC), 0);
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        say(fd, "new");
+        pid_t child = fork();
+        if (!child) {
+            char byte;
+            close(to_child[1]);
+            close(to_parent[0]);
+            if (read(to_child[0], &byte, 1) != 1)
+                _exit(1);
+            meeting.number = rows[i].child;
+            meeting.say = to_parent[1];
+            meeting.answer = to_child[0];
+            if (let_go(fd) == STAGE_READY)
+                stage_commit(&release, STAGE_SYNC_NONE, &report);
+            _exit(0);
+        }
+        close(to_child[0]);
+        close(to_parent[1]);
+        if (rows[i].parent == -1) {
+            char byte;
+            close(fd); /* behind the shim's back */
+            fd = -1;
+            say(to_child[1], "x");
+            cr_assert_eq(read(to_parent[0], &byte, 1), 1);
+        }
+        meeting.number = rows[i].parent;
+        meeting.say = to_child[1];
+        meeting.answer = to_parent[0]; /* also when the child has ended without getting there */
+        release_at(STAGE_AT_EXIT);
+        meeting.number = -1;
+        close(to_child[1]);
+        waitpid(child, &status, 0);
+        cr_expect_eq(status, 0);
+        cr_expect_str_eq(content("app"), "new", "row %zu: the new bytes are gone", i);
+        cr_expect_str_eq(stage_in_directory(), "", "row %zu", i);
+        close(to_parent[0]);
+        if (fd >= 0)
+            close(fd);
+        forget_all();
+    }
 }
 
 /* ---- generations ------------------------------------------------------------------------------------------------------------ */

@@ -120,7 +120,8 @@ static bool follow_target(const struct place *place, const struct stage_known *k
 
 /*
  * Renames a leftover over its target, if that is still the file that was looked at: they change places, and what comes out is
- * looked at again. Returns false with errno, 0 when somebody else's file was there (the stage is gone then).
+ * looked at again. Under the exclusive lock alone: who commits at the same time would rename the old file back. Returns false with
+ * errno, 0 when somebody else's file was there (the stage is gone then).
  */
 static bool take_name(const struct place *place, const struct statx *expected)
 {
@@ -190,7 +191,7 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
         attributes_carry(release->asker, &stage, &known->target_then, &target);
     if (same && !report->early && stage.stx_size == target.stx_size && keep_target(release->asker, place, &target))
         return STAGE_UNCHANGED;
-    if (!replace(place, &target, is_leftover(known), report))
+    if (!replace(place, &target, is_leftover(known) && !report->early, report))
         return errno == ENOENT ? STAGE_GONE : errno ? STAGE_FAILED : STAGE_SUPERSEDED;
     if (sync == STAGE_SYNC_FULL && place->dirfd != AT_FDCWD)
         sys_fsync(place->dirfd);

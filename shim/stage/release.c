@@ -287,6 +287,15 @@ static enum stage_end fill_report(const struct stage_release *release, struct st
     return release->held && release->asker < 0 && !is_target_now(known) ? STAGE_LOST : STAGE_NONE;
 }
 
+/*
+ * Before a commit without the exclusive lock: keeps all others from getting it, so that nobody exchanges names meanwhile. False:
+ * somebody has it, and is committing. Only for who is sure to commit: two that ask would each take the other for a holder.
+ */
+static bool claim(const struct stage_release *release)
+{
+    return sys_flock(release->asker, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
 enum stage_end stage_release_end(struct stage_release *release, struct stage_report *report)
 {
     const struct stage_known *known = release->known.slot;
@@ -297,12 +306,14 @@ enum stage_end stage_release_end(struct stage_release *release, struct stage_rep
     enum stage_end end = fill_report(release, report);
     if (end == STAGE_NONE)
         known_forget(release->known);
-    if (end != STAGE_READY || !can_ask || !report->early || release->last_word)
+    if (end != STAGE_READY || !can_ask || !report->early)
         return end;
+    if (release->last_word)
+        return claim(release) ? STAGE_READY : STAGE_HELD;
     if (find_descriptor(known, ANY) >= 0)
         return STAGE_HELD;
     if (mapping_is_writable(known->device, known->inode)) /* our own: it has no other end that could be seen */
-        return STAGE_READY;
+        return claim(release) ? STAGE_READY : STAGE_HELD;
     return known->creator == sys_getpid() && !known->pending ? STAGE_PENDING : STAGE_HELD;
 }
 
