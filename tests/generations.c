@@ -242,6 +242,21 @@ Test(generations, that_can_not_be_kept_are_said_and_hold_up_nothing)
     cr_expect_eq(litter_count(&place), 0);
 }
 
+/* A file that nobody runs is replaced, and kept, where the policy wants that; a new one has been nothing before. */
+Test(generations, of_idle_files_are_kept_under_the_action_atomic)
+{
+    const char *const environment = "ETXTBSY_KEEP=2 ETXTBSY_WRITE=atomic";
+    cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, environment, "cp $NEW $TARGET; cat $NEW > fresh")), 0);
+    cr_expect(same_content(generation(1), TARGET_PROGRAM));
+    cr_expect(same_content(place.target, place.new));
+    cr_expect_eq(litter_count(&place), 1);
+    struct json_object *lines = log_lines(&place), *value;
+    cr_assert_eq(json_object_array_length(lines), 2);
+    cr_expect_str_eq(line_string(json_object_array_get_idx(lines, 0), "generation"), generation(1));
+    cr_expect_not(json_object_object_get_ex(json_object_array_get_idx(lines, 1), "generation", &value));
+    json_object_put(lines);
+}
+
 /* What a generation of a set-id program is: the example configuration warns of it. */
 Test(generations, have_owner_and_mode_of_what_was_replaced)
 {
@@ -472,6 +487,30 @@ Test(rollback, follows_links_and_says_json)
     json_object_put(object);
     cr_expect_eq(letter_of(place.target), 0);
     expect_said("readlink link ../link", 0, "target\ndir/link\n", "");
+}
+
+/* After a power failure there is one of the two files: the directory is synced behind both of its changes. */
+Test(rollback, is_synced)
+{
+    char missing[100];
+    if (!have_programs("strace", missing)) {
+        fprintf(stderr, "skipped: %s isn't there\n", missing);
+        return;
+    }
+    replace_running('a', "ETXTBSY_KEEP=2");
+    expect_said("strace -o ../trace -e trace=linkat,renameat2,fsync " COMMAND " rollback $TARGET > /dev/null;"
+                "grep -o '^[a-z0-9]*(' ../trace",
+                0, "linkat(\nrenameat2(\nfsync(\n", "");
+}
+
+/* Nobody may be led astray by the library that the command looks after. */
+Test(rollback, works_under_the_library)
+{
+    replace_running('a', "ETXTBSY_KEEP=2");
+    cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, "ETXTBSY_KEEP=2 ETXTBSY_WRITE=atomic", COMMAND " rollback $TARGET")), 0);
+    cr_expect_eq(letter_of(place.target), 0);
+    cr_expect_eq(letter_of(generation(2)), 'a');
+    cr_expect_eq(log_count(&place, "comm", "etxtbsy"), 0);
 }
 
 Test(rollback, on_trial_changes_nothing)

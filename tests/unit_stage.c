@@ -2087,6 +2087,56 @@ Test(stage, that_is_published_at_its_birth_keeps_too)
     cr_expect_str_eq(text_base(generation.path), was(1));
 }
 
+/* File systems without hard links, a directory that is full, a name that others take all the time. */
+Test(stage, that_can_not_be_kept_is_replaced_all_the_same)
+{
+    static const int errors[] = { EPERM, EMLINK, EOPNOTSUPP, EXDEV, ENOSPC, EACCES, EIO };
+    for (size_t i = 0; i < COUNT(errors); i++) {
+        put("app", OLD, 0755);
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        say(fd, "new");
+        cr_assert_eq(let_go(fd), STAGE_READY);
+        report.generation.wanted = 2;
+        fail(SYS_linkat, 1, errors[i]);
+        cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
+        fail_no_more();
+        cr_expect_str_eq(report.generation.reason, "generation-link", "%s", strerrorname_np(errors[i]));
+        cr_expect_str_empty(report.generation.path);
+        cr_expect_str_eq(content("app"), "new");
+        cr_expect_eq(each_name(NULL), 1);
+    }
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_assert_eq(let_go(fd), STAGE_READY);
+    fail(SYS_linkat, 1, EEXIST);
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
+    fail_no_more();
+    cr_expect_str_eq(text_base(report.generation.path), was(2), "somebody else has taken 1");
+
+    /* What is replaced by now is no regular file. */
+    fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "newest");
+    cr_assert_eq(symlink("elsewhere", "link"), 0);
+    cr_assert_eq(rename("link", "app"), 0);
+    cr_expect_eq(commit(fd), STAGE_OVERTAKEN);
+    cr_expect_str_eq(report.generation.reason, "generation-link");
+    cr_expect_str_eq(content("app"), "newest");
+}
+
+Test(stage, of_a_new_file_keeps_nothing)
+{
+    const struct stage_request request = {
+        .target = &target, .kind = STAGE_OF_NEW, .flags = O_WRONLY | O_CREAT | O_TRUNC, .mode = 0644, .op = "creat"
+    };
+    cr_assert_eq(stage_resolve_new(&target, AT_FDCWD, "fresh", 0), 0);
+    int fd = stage_create(&request, &reason);
+    cr_assert_geq(fd, 0, "%s", reason);
+    report.generation.wanted = 2;
+    cr_expect_eq(commit(fd), STAGE_CREATED);
+    cr_expect_str_empty(report.generation.path);
+    cr_expect_null(report.generation.reason);
+    cr_expect_eq(each_name(NULL), 2);
+}
+
 Test(stage, that_yields_or_fails_keeps_nothing)
 {
     int fd = created("app", O_WRONLY | O_TRUNC, 0);

@@ -18,6 +18,8 @@
  * Who may see what: other processes see a stage only with its content (if it starts with the old one), owner and mode in
  * place. A killed process leaves the target as it was. A fork child knows what its parent knew.
  *
+ * What a commit replaces may stay, as a generation of the target: generation.h.
+ *
  * Nothing here decides or says anything: results go up, to remedy/. Everything is safe anywhere, and keeps no descriptor
  * beyond a call but those that it returns. Where errno is promised it is the refused call's.
  */
