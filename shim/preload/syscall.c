@@ -5,6 +5,7 @@
 #include "../policy/policy.h"
 #include "../remedy/refuse.h"
 #include "../remedy/release.h"
+#include "../remedy/rename.h"
 #include "../remedy/run.h"
 #include "../remedy/write.h"
 #include "../sys/process.h"
@@ -59,6 +60,18 @@ static long open_by_how(long a, long b, const struct open_how *how, long size)
     return foreseen ? open_by(SYS_openat2, a, b, (long)how, size, &open) : answer_open(fd, &open);
 }
 
+static long change_name(int dirfd, long path, int newdirfd, long new_path, long number, const long argument[5])
+{
+    struct rename_call rename = {
+        .op = "syscall", .dirfd = dirfd, .path = (const char *)path, .newdirfd = newdirfd, .new_path = (const char *)new_path
+    };
+    long result;
+    do
+        result = call(number, argument[0], argument[1], argument[2], argument[3], argument[4], 0);
+    while (rename_again(&rename, result));
+    return result;
+}
+
 static int attempt_exec(const struct run *run)
 {
     call(SYS_execve, (long)run->path, (long)run->argv, (long)run->envp, 0, 0, 0);
@@ -111,6 +124,22 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
         long result = call(number, a, b, c, d, e, f);
         return result < 0 && errno == ETXTBSY ? write_truncate("syscall", (const char *)a, b) : result;
     }
+#ifdef SYS_rename
+    case SYS_rename:
+        return change_name(AT_FDCWD, a, AT_FDCWD, b, number, (long[]){ a, b, c, d, e });
+    case SYS_link:
+    case SYS_unlink:
+    case SYS_rmdir:
+        return change_name(AT_FDCWD, a, 0, 0, number, (long[]){ a, b, c, d, e });
+#endif
+#ifdef SYS_renameat
+    case SYS_renameat:
+#endif
+    case SYS_renameat2:
+        return change_name((int)a, b, (int)c, d, number, (long[]){ a, b, c, d, e });
+    case SYS_linkat:
+    case SYS_unlinkat:
+        return change_name((int)a, b, 0, 0, number, (long[]){ a, b, c, d, e });
     case SYS_close:
         return unlikely(stage_known_count) ? close_over(number, (int)a, a, 0, 0) : call(number, a, b, c, d, e, f);
     case SYS_dup3:

@@ -181,3 +181,10 @@ void intervention_say(struct intervention *intervention, const char *event, cons
     size_t length = intervention_word(intervention, event, outcome, verdict);
     event_send(intervention->policy.log, &intervention->event, intervention->line, length);
 }
+
+void intervention_say_waited(struct intervention *intervention, const char *outcome, const char *verdict)
+{
+    intervention->event.attempts = intervention->wait.attempts;
+    intervention->event.waited_ns = wait_elapsed_ns(&intervention->wait);
+    intervention_say(intervention, "wait", outcome, verdict);
+}

@@ -44,6 +44,9 @@ void intervention_add_generation(struct intervention *);
 /* Says what happened. `event.event`, `outcome` and `verdict` are given here, the rest is in place. */
 void intervention_say(struct intervention *, const char *event, const char *outcome, const char *verdict);
 
+/* Says how the wait that `wait` stands for has ended. Keeps errno. */
+void intervention_say_waited(struct intervention *, const char *outcome, const char *verdict);
+
 /* The same line, but kept in `line` for somebody else to send: returns its length. */
 size_t intervention_word(struct intervention *, const char *event, const char *outcome, const char *verdict);
 

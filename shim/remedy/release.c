@@ -27,12 +27,49 @@ static enum stage_end ask(struct stage_release *release, struct stage_report *re
     return end;
 }
 
+/* How a stage is to be synced, and what is to be said of it. The policy may have changed since, and an exec forgets what it was. */
+static void decide(struct intervention *intervention)
+{
+    const struct stage_report *report = &intervention->report;
+    enum policy_action action = intervention_decide(intervention, POLICY_WRITE, report->target);
+    bool was_busy = report->kind == STAGE_OF_BUSY;
+    intervention->event.action = policy_action_name(was_busy && action != ACTION_ATOMIC ? ACTION_REDIRECT : ACTION_ATOMIC);
+    intervention->event.error = was_busy ? ETXTBSY : 0;
+}
+
+/* Where a rename may be answered with ETXTBSY, the commit is worth as long a wait as a program's own rename. */
+static enum stage_outcome commit_busy(struct intervention *intervention, struct stage_release *release, enum stage_sync sync)
+{
+    struct stage_report *report = &intervention->report;
+    struct wait *wait = &intervention->wait;
+    enum stage_outcome outcome = STAGE_BUSY;
+    if (intervention_decide(intervention, POLICY_RENAME, report->target) == ACTION_RETRY) {
+        struct wait_bounds bounds = intervention_bounds(intervention);
+        bounds.uncancellable = true;
+        wait_begin(wait, &bounds);
+        while (outcome == STAGE_BUSY && wait_pause(wait))
+            outcome = stage_commit(release, sync, report);
+        intervention->event.attempts = wait->attempts;
+        intervention->event.waited_ns = wait_elapsed_ns(wait);
+    }
+    int error = outcome == STAGE_BUSY ? ETXTBSY : errno;
+    decide(intervention);
+    errno = error;
+    if (outcome != STAGE_BUSY)
+        return outcome;
+    stage_keep(release, report);
+    return STAGE_FAILED;
+}
+
 static int commit(struct intervention *intervention, struct stage_release *release)
 {
     struct stage_report *report = &intervention->report;
     struct event *event = &intervention->event;
+    enum stage_sync sync = (enum stage_sync)intervention->policy.value[KEY_SYNC];
     report->generation.wanted = intervention->policy.value[KEY_KEEP];
-    enum stage_outcome outcome = stage_commit(release, (enum stage_sync)intervention->policy.value[KEY_SYNC], report);
+    enum stage_outcome outcome = stage_commit(release, sync, report);
+    if (outcome == STAGE_BUSY)
+        outcome = commit_busy(intervention, release, sync);
     int error = errno;
     event->bytes = report->bytes;
     event->old_inode = report->target_inode;
@@ -63,6 +100,7 @@ static int commit(struct intervention *intervention, struct stage_release *relea
         return 0;
     case STAGE_GONE:
         return 0;
+    case STAGE_BUSY: /* commit_busy has made it another outcome */
     case STAGE_FAILED:
         event->error = error;
         intervention_say(intervention, "redirect", "failed", "failed");
@@ -86,13 +124,9 @@ static int settle(struct stage_release *release, const char *op)
     int result = 0;
     enum stage_end end = ask(release, report);
     if (end != STAGE_NONE && end != STAGE_HELD) {
-        enum policy_action action = intervention_decide(intervention, POLICY_WRITE, report->target);
-        bool was_busy = report->kind == STAGE_OF_BUSY;
+        decide(intervention);
         if (report->op)
             event->op = report->op;
-        /* The policy may have changed since the stage was made, and an exec forgets what it was. */
-        event->action = policy_action_name(was_busy && action != ACTION_ATOMIC ? ACTION_REDIRECT : ACTION_ATOMIC);
-        event->error = was_busy ? ETXTBSY : 0;
         event->path = event->target = report->target;
         event->stage = report->path;
         event->new_inode = report->inode;

@@ -126,14 +126,12 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
     }
     environment_discard(&copy);
 
-    event->attempts = wait->attempts;
-    event->waited_ns = wait_elapsed_ns(wait);
     if (error == 0 || error == ENOEXEC) { /* a script without "#!": its caller knows what to do */
-        intervention_say(intervention, "wait", "succeeded", "transient");
+        intervention_say_waited(intervention, "succeeded", "transient");
         return error;
     }
     event->error = error;
-    intervention_say(intervention, "wait", "gave-up", "persistent");
+    intervention_say_waited(intervention, "gave-up", "persistent");
     return ETXTBSY;
 }
 

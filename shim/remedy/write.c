@@ -95,12 +95,10 @@ static int wait_for_it(struct intervention *intervention, const struct write_ope
         result = length == NO_LENGTH ? open_again(open) : truncate_again(open, length);
     } while (result < 0 && (errno == ETXTBSY || errno == EINTR));
 
-    event->attempts = wait->attempts;
-    event->waited_ns = wait_elapsed_ns(wait);
     if (result >= 0)
-        intervention_say(intervention, "wait", "succeeded", "transient");
+        intervention_say_waited(intervention, "succeeded", "transient");
     else if ((event->error = errno) != 0)
-        intervention_say(intervention, "wait", "gave-up", event->reason ? "refused" : "persistent");
+        intervention_say_waited(intervention, "gave-up", event->reason ? "refused" : "persistent");
     return result;
 }
 

@@ -198,17 +198,36 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
     return same ? STAGE_REPLACED : STAGE_OVERTAKEN;
 }
 
+static void end(struct stage_release *release, const struct place *place)
+{
+    if (place->dirfd != AT_FDCWD)
+        sys_close_quietly(place->dirfd);
+    known_forget(release->known);
+    stage_release_finish(release);
+}
+
 enum stage_outcome stage_commit(struct stage_release *release, enum stage_sync sync, struct stage_report *report)
 {
     struct place place = open_place(report);
     enum stage_outcome outcome = commit(release, &place, sync, report);
+    if (outcome == STAGE_FAILED && errno == ETXTBSY) {
+        if (place.dirfd != AT_FDCWD)
+            sys_close_quietly(place.dirfd);
+        return STAGE_BUSY;
+    }
     if (outcome == STAGE_FAILED)
         keep_bytes(&place, report);
-    if (place.dirfd != AT_FDCWD)
-        sys_close_quietly(place.dirfd);
-    known_forget(release->known);
-    stage_release_finish(release);
+    end(release, &place);
     return outcome;
+}
+
+void stage_keep(struct stage_release *release, struct stage_report *report)
+{
+    int saved = errno;
+    struct place place = open_place(report);
+    keep_bytes(&place, report);
+    end(release, &place);
+    errno = saved;
 }
 
 void stage_discard(struct stage_release *release)

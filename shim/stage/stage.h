@@ -177,15 +177,19 @@ enum stage_outcome {
     STAGE_SUPERSEDED, /* what an earlier writer left, and the target has been replaced since: discarded */
     STAGE_FAILED,     /* errno: the bytes are in a file that the report names, and that no sweep removes */
     STAGE_GONE,       /* somebody else has committed it */
+    STAGE_BUSY,       /* the file system answers ETXTBSY: nothing is changed, the release goes on, and it may be tried again */
 };
 
 enum stage_sync { STAGE_SYNC_NONE, STAGE_SYNC_DATA, STAGE_SYNC_FULL };
 
 /*
- * Renames a READY stage over its target, and ends the release. Full: the file is synced before, the directory after. What is
- * replaced is kept as a generation where the report wants that.
+ * Renames a READY stage over its target, and ends the release unless it is BUSY. Full: the file is synced before, the directory
+ * after. What is replaced is kept as a generation where the report wants that.
  */
 enum stage_outcome stage_commit(struct stage_release *, enum stage_sync, struct stage_report *);
+
+/* Ends a release that is BUSY still: as after STAGE_FAILED. Keeps errno. */
+void stage_keep(struct stage_release *, struct stage_report *);
 
 /* Ends a begun release by removing the stage: nobody was to write to it after all. */
 void stage_discard(struct stage_release *);

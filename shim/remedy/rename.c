@@ -1,0 +1,64 @@
+#include "rename.h"
+
+#include "intervention.h"
+
+/* Which file is in the way isn't said: the one that would lose its name to a rename, if there is one, is the likelier. */
+static void find_file(struct intervention *intervention, const struct rename_call *call)
+{
+    struct stage_target *target = &intervention->target;
+    struct event *event = &intervention->event;
+    if (call->new_path && stage_resolve(target, call->newdirfd, call->new_path, O_NOFOLLOW, 0) == 0) {
+        event->path = call->new_path;
+        event->target = target->path;
+    } else if (stage_resolve(target, call->dirfd, call->path, O_NOFOLLOW, 0) == 0) {
+        event->target = target->path;
+    }
+}
+
+/* Whether the policy is to wait. */
+static bool begin(struct rename_call *call)
+{
+    struct intervention *intervention = call->intervention = intervention_begin(call->op, call->path, ETXTBSY);
+    if (!intervention)
+        return false;
+    find_file(intervention, call);
+    const char *path = intervention->event.target ? intervention->event.target : call->path;
+    enum policy_action action = intervention_decide(intervention, POLICY_RENAME, path);
+    if (action == ACTION_OBSERVE)
+        intervention_say(intervention, "observe", "observed", "observed");
+    if (action != ACTION_RETRY)
+        return false;
+    struct wait_bounds bounds = intervention_bounds(intervention);
+    bounds.uncancellable = true; /* rename and unlink aren't cancellation points */
+    wait_begin(&intervention->wait, &bounds);
+    return true;
+}
+
+static void end(struct rename_call *call)
+{
+    if (call->intervention)
+        intervention_end(call->intervention);
+    call->intervention = NULL;
+}
+
+bool rename_wait(struct rename_call *call, long result)
+{
+    int error = result == 0 ? 0 : errno;
+    if (!call->intervention && !begin(call)) {
+        end(call);
+        errno = ETXTBSY;
+        return false;
+    }
+    struct intervention *intervention = call->intervention;
+    if ((error == ETXTBSY || error == EINTR) && wait_pause(&intervention->wait))
+        return true;
+    if (error) {
+        intervention->event.error = error;
+        intervention_say_waited(intervention, "gave-up", "persistent");
+    } else {
+        intervention_say_waited(intervention, "succeeded", "transient");
+    }
+    end(call);
+    errno = ETXTBSY;
+    return false;
+}
