@@ -19,6 +19,7 @@ static char remembered[4096];
 void policy_remember_environment(char *const *environment)
 {
     size_t length = 0;
+    policy_foreseen = 0; /* by another library's constructor, that ran before ours, perhaps */
     for (; *environment; environment++) {
         const char *entry = *environment;
         if (entry[0] != 'E' || strncmp(entry, PREFIX, PREFIX_LENGTH))

@@ -124,6 +124,26 @@ void intervention_add_generation(struct intervention *intervention)
         intervention->event.reason = generation->reason;
 }
 
+/* The same about others who are at work on a file. False when it isn't about that. */
+static bool add_turn(struct text *message, const struct event *event)
+{
+    static const struct {
+        const char *reason, *outcome, *text;
+    } sentences[] = {
+        { STAGE_LOCKED, "succeeded", " was locked by another process, and no longer is after a wait" },
+        { STAGE_LOCKED, "gave-up", " was locked by another process until the wait ended, and was used all the same" },
+        { STAGE_LOCKED, "observed", " is locked by another process; nothing was done" },
+        { STAGE_SERIALISED, "succeeded", " was being replaced by another process, which has finished after a wait" },
+        { STAGE_SERIALISED, "gave-up", " was being replaced by another process until the wait ended: the last one to finish wins" },
+    };
+    for (size_t i = 0; event->reason && i < sizeof sentences / sizeof *sentences; i++)
+        if (!strcmp(sentences[i].reason, event->reason) && !strcmp(sentences[i].outcome, event->outcome)) {
+            text_add(message, sentences[i].text);
+            return true;
+        }
+    return false;
+}
+
 /* One sentence for a person, from the same facts as the fields. Without an errno nothing was busy: the policy wanted it. */
 static void compose_message(struct intervention *intervention)
 {
@@ -151,6 +171,10 @@ static void compose_message(struct intervention *intervention)
     const struct event *event = &intervention->event;
     struct text message = TEXT(intervention->message);
     text_add(&message, event->target && event->target[0] ? event->target : event->path ? event->path : "");
+    if (add_turn(&message, event)) {
+        intervention->event.message = intervention->message;
+        return;
+    }
     for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
         if (!strcmp(sentences[i].outcome, event->outcome))
             text_add(&message, !sentences[i].busy || (!event->error && sentences[i].idle) ? sentences[i].idle : sentences[i].busy);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../sys/call.h"
+#include "../sys/directory.h"
 #include "../sys/image.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
@@ -63,6 +64,16 @@ bool reach_candidate(const struct run *run, char *candidate)
         text_add(&text, run->path);
         found = !text.full && is_executable(run->dirfd, candidate);
     }
+    errno = saved;
+    return found;
+}
+
+bool reach_target(const struct run *run, const char *candidate, struct stage_target *target)
+{
+    char link[DESCRIPTOR_LINK_SIZE];
+    int saved = errno;
+    bool found = candidate[0] ? stage_resolve(target, run->dirfd, candidate, 0, 0) == 0
+                              : stage_resolve(target, AT_FDCWD, descriptor_link(link, run->dirfd), 0, 0) == 0;
     errno = saved;
     return found;
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "../stage/stage.h"
 #include "run.h"
 
 /*
@@ -13,6 +14,9 @@
  * bytes). False when there is none: the real call will say why.
  */
 bool reach_candidate(const struct run *, char *candidate);
+
+/* Finds out what file that is, symbolic links followed. False when it can't be found out. */
+bool reach_target(const struct run *run, const char *candidate, struct stage_target *);
 
 /* False for static, set-id and foreign programs, and where the new environment doesn't name this library. */
 bool reach_extends_to(const struct run *, const char *candidate);

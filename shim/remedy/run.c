@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "../sys/directory.h"
 #include "../sys/image.h"
 #include "../sys/process.h"
 #include "../sys/scratch.h"
@@ -11,6 +10,7 @@
 #include "reach.h"
 #include "release.h"
 #include "spawn_files.h"
+#include "turn.h"
 
 #ifndef AT_EXECVE_CHECK /* linux/fcntl.h, 6.14 */
 #define AT_EXECVE_CHECK 0x10000
@@ -159,13 +159,7 @@ static int run_busy(const struct run *run, run_attempt *attempt)
         struct text text = TEXT(intervention->candidate);
         text_add(&text, run->path);
     }
-    bool resolved;
-    if (intervention->candidate[0]) {
-        resolved = stage_resolve(target, run->dirfd, intervention->candidate, 0, 0) == 0;
-    } else {
-        char link[DESCRIPTOR_LINK_SIZE];
-        resolved = stage_resolve(target, AT_FDCWD, descriptor_link(link, run->dirfd), 0, 0) == 0;
-    }
+    bool resolved = reach_target(run, intervention->candidate, target);
     if (resolved)
         event->target = target->path;
 
@@ -210,6 +204,8 @@ static int run_check(const struct run *run)
 
 static int run_attempts(const struct run *run, run_attempt *attempt)
 {
+    if (unlikely(policy_foresight() & POLICY_LOCKS))
+        turn_to_run(run);
     if (unlikely(run->once)) {
         int error = run_check(run);
         return error ? error : attempt(run);

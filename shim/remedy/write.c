@@ -6,6 +6,7 @@
 #include "../stage/stage.h"
 #include "intervention.h"
 #include "release.h"
+#include "turn.h"
 
 #define NO_LENGTH (-1)
 
@@ -36,9 +37,42 @@ static bool is_busy(const struct stage_target *target)
     return fd < 0 && errno == ETXTBSY;
 }
 
+static int try_again(const struct write_open *open, int64_t length)
+{
+    return length == NO_LENGTH ? open_again(open) : truncate_again(open, length);
+}
+
 static bool is_ours_to_redirect(const struct write_open *open)
 {
     return !(open->flags & (O_EXCL | O_PATH | O_DIRECTORY)) && (open->flags & O_TMPFILE) != O_TMPFILE;
+}
+
+/*
+ * Finds the regular file that the open would write to, or the place for a new one. False for everything else, for stages, and
+ * for a file that the caller may not write to: the real open answers for these.
+ */
+static bool find_target(struct stage_target *target, const struct write_open *open)
+{
+    if (stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0)
+        return S_ISREG(target->file.stx_mode) && !stage_is_target(target) && sys_may_access(AT_FDCWD, target->path, W_OK);
+    return errno == ENOENT && stage_resolve_new(target, open->dirfd, open->path, open->resolve) == 0;
+}
+
+/*
+ * After a wait for others. False when no stage is wanted any more: for a file that isn't busy now the kernel is to be asked again,
+ * and event.reason is NULL.
+ */
+static bool find_again(struct intervention *intervention, struct stage_request *request, const struct write_open *open)
+{
+    struct stage_target *target = &intervention->target;
+    if (request->kind == STAGE_OF_BUSY) {
+        intervention->event.reason = NULL;
+        return stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0 && is_busy(target);
+    }
+    intervention->event.reason = "path";
+    bool found = find_target(target, open);
+    request->kind = target->file.stx_mode ? STAGE_OF_IDLE : STAGE_OF_NEW;
+    return found;
 }
 
 /* Returns a descriptor, or -1 and in event.reason why not. */
@@ -56,7 +90,11 @@ static int create(struct intervention *intervention, enum stage_kind kind, const
         .op = open->op,
         .generation = generation,
     };
+    struct turn turn = turn_begin(intervention, &request);
     int fd = stage_create(&request, &intervention->event.reason);
+    while (fd < 0 && turn_comes(&turn, intervention, &request) && find_again(intervention, &request, open))
+        fd = stage_create(&request, &intervention->event.reason);
+    turn_end(&turn, intervention);
     if (fd >= 0 && !stage_is(fd)) { /* published at its birth: nobody will see the last close */
         intervention->event.reason = "not-trackable";
         intervention_add_generation(intervention);
@@ -92,7 +130,7 @@ static int wait_for_it(struct intervention *intervention, const struct write_ope
     do {
         if (!wait_pause(wait))
             break;
-        result = length == NO_LENGTH ? open_again(open) : truncate_again(open, length);
+        result = try_again(open, length);
     } while (result < 0 && (errno == ETXTBSY || errno == EINTR));
 
     if (result >= 0)
@@ -137,6 +175,8 @@ static int remedy(const struct write_open *open, enum policy_operation operation
             stage = resolved ? redirect(intervention, open, keep) : -1;
             if (stage >= 0)
                 break;
+            if (waits && !intervention->event.reason && (result = try_again(open, length)) >= 0)
+                break;
             /* fall through */
         case ACTION_RETRY:
             if (waits)
@@ -164,17 +204,6 @@ int write_truncate(const char *op, const char *path, int64_t length)
 {
     const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_CLOEXEC };
     return remedy(&open, POLICY_TRUNCATE, length, true);
-}
-
-/*
- * Finds the regular file that the open would write to, or the place for a new one. False for everything else, for stages, and
- * for a file that the caller may not write to: the real open answers for these.
- */
-static bool find_target(struct stage_target *target, const struct write_open *open)
-{
-    if (stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0)
-        return S_ISREG(target->file.stx_mode) && !stage_is_target(target) && sys_may_access(AT_FDCWD, target->path, W_OK);
-    return errno == ENOENT && stage_resolve_new(target, open->dirfd, open->path, open->resolve) == 0;
 }
 
 /* Whether the call is one that the action atomic is about: it empties the file, or makes a new one that it would empty. */

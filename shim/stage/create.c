@@ -4,10 +4,12 @@
 
 #include "../sys/clock.h"
 #include "../sys/directory.h"
+#include "../sys/locks.h"
 #include "../sys/text.h"
 #include "attributes.h"
 #include "copy.h"
 #include "name.h"
+#include "others.h"
 #include "stage.h"
 
 /* A stage in the making. */
@@ -16,6 +18,7 @@ struct birth {
     struct stage_known *known; /* NULL: no slot was left */
     int dirfd, fd;
     int caller_fd;
+    int turn;      /* the target, locked while we look for others' stages and make our own */
     bool nameless; /* born without a name, so nobody can have seen it unlocked */
     bool locked, linked;
     struct statx file; /* the stage itself, when it is finished */
@@ -32,6 +35,20 @@ static bool is_new(const struct birth *birth)
     return birth->request->kind == STAGE_OF_NEW;
 }
 
+/* Why not, when the path leads to something else by now. Alone, another writer has finished, and the next one's turn has come. */
+static const char *refusal_of_change(const struct birth *birth)
+{
+    return birth->request->alone ? STAGE_SERIALISED : "path";
+}
+
+static const char *find_target(const struct birth *birth)
+{
+    struct statx now;
+    bool there = sys_statx(birth->dirfd, base_of(birth->request->target), AT_SYMLINK_NOFOLLOW, &now) == 0;
+    bool expected = is_new(birth) ? !there && errno == ENOENT : there && sys_same_file(&now, &birth->request->target->file);
+    return expected ? NULL : refusal_of_change(birth);
+}
+
 /* Opens the directory that the target is in, and makes sure that it is still there, under that name. */
 static const char *open_directory(struct birth *birth)
 {
@@ -42,11 +59,7 @@ static const char *open_directory(struct birth *birth)
     path[length] = '/';
     if (birth->dirfd < 0)
         return errno == EMFILE || errno == ENFILE ? "descriptors" : "directory";
-
-    struct statx now;
-    bool there = sys_statx(birth->dirfd, base_of(birth->request->target), AT_SYMLINK_NOFOLLOW, &now) == 0;
-    bool expected = is_new(birth) ? !there && errno == ENOENT : there && sys_same_file(&now, &birth->request->target->file);
-    return expected ? NULL : "path";
+    return find_target(birth);
 }
 
 /* What a rename over the target would break, or wouldn't be allowed. */
@@ -72,6 +85,27 @@ static const char *find_obstacle(struct birth *birth)
     if ((directory.stx_mode & S_ISVTX) && uid != 0 && uid != directory.stx_uid && uid != file->stx_uid)
         return "sticky-directory";
     return NULL;
+}
+
+/*
+ * Others who are at work on the target go first, where the request says so. Of two that come at once only one can lock the
+ * target, or the directory for a new one; who comes later finds either its stage, or another target.
+ */
+static const char *take_turn(struct birth *birth)
+{
+    const struct stage_request *request = birth->request;
+    const char *base = base_of(request->target);
+    struct statx directory;
+    if (request->respects_locks && locks_of_others(birth->dirfd, base, &request->target->file, LOCKS_ANY))
+        return STAGE_LOCKED;
+    if (!request->alone)
+        return NULL;
+    if (is_new(birth) && sys_fstat(birth->dirfd, &directory) < 0)
+        return "directory";
+    if (!locks_enter(birth->dirfd, is_new(birth) ? "." : base, is_new(birth) ? &directory : &request->target->file, &birth->turn) ||
+        others_hold_stage(birth->dirfd, base))
+        return STAGE_SERIALISED;
+    return find_target(birth);
 }
 
 static uint64_t random_number(void)
@@ -140,7 +174,7 @@ static const char *copy_content(struct birth *birth)
     struct statx now;
     const char *reason = NULL;
     if (sys_fstat(old, &now) < 0 || !sys_same_file(&now, &birth->request->target->file))
-        reason = "path";
+        reason = refusal_of_change(birth);
     else if (stage_copy(old, birth->fd, birth->request->keep) < 0)
         reason = errno == ENOSPC || errno == EDQUOT ? "no-space" : "unreadable";
     sys_close_quietly(old);
@@ -160,7 +194,7 @@ static const char *give_attributes(struct birth *birth)
     if (old < 0)
         return refusal_of_errno();
     bool same = sys_fstat(old, &now) == 0 && sys_same_file(&now, &target->file);
-    const char *reason = same ? attributes_copy(old, &now, birth->fd) : "path";
+    const char *reason = same ? attributes_copy(old, &now, birth->fd) : refusal_of_change(birth);
     sys_close_quietly(old);
     if (!reason && birth->request->flags & O_TRUNC)
         sys_ftruncate(birth->fd, 0);
@@ -305,11 +339,11 @@ static void undo(struct birth *birth)
 int stage_create(const struct stage_request *request, const char **reason)
 {
     static const char *(*const steps[])(struct birth *) = {
-        open_directory, find_obstacle, make_file,  copy_content,    give_attributes,
-        clear_litter,   give_name,     make_known, open_for_caller,
+        open_directory,  find_obstacle, take_turn, make_file,  copy_content,
+        give_attributes, clear_litter,  give_name, make_known, open_for_caller,
     };
     stage_forget_gone();
-    struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1 };
+    struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1, .turn = -1 };
 
     *reason = NULL;
     for (size_t i = 0; i < sizeof steps / sizeof *steps && !*reason; i++)
@@ -321,6 +355,7 @@ int stage_create(const struct stage_request *request, const char **reason)
         known_publish(birth.known);
     else if (birth.known)
         known_abandon(birth.known);
+    locks_leave(birth.turn);
     sys_close_quietly(birth.dirfd);
     sys_close_quietly(birth.fd);
     return birth.caller_fd;

@@ -1,8 +1,10 @@
 #include "process.h"
 
+#include <string.h>
 #include <sys/prctl.h>
 
 #include "call.h"
+#include "text.h"
 
 bool process_borrows_memory(void)
 {
@@ -22,6 +24,37 @@ unsigned process_threads(void)
     bool known = sys_statx(AT_FDCWD, "/proc/self/task", 0, &task) == 0 && task.stx_nlink > 2;
     errno = saved;
     return known ? task.stx_nlink - 2 : 1;
+}
+
+pid_t process_parent(pid_t pid)
+{
+    int saved = errno;
+    char path[32], stat[128];
+    struct text text = TEXT(path);
+    text_add(&text, "/proc/");
+    text_number(&text, (uint64_t)pid);
+    text_add(&text, "/stat");
+    int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    ssize_t length = fd < 0 ? 0 : sys_read(fd, stat, sizeof stat - 1);
+    sys_close_quietly(fd);
+    stat[length > 0 ? length : 0] = '\0';
+    /* "pid (comm) state ppid ..."; the name may have anything in it. */
+    const char *at = strrchr(stat, ')');
+    uint64_t parent = 0;
+    if (at && strlen(at) > 4)
+        text_to_number(at + 4, strcspn(at + 4, " "), &parent);
+    errno = saved;
+    return (pid_t)parent;
+}
+
+bool process_descends_from(pid_t ancestor)
+{
+    const int generations_max = 64;
+    pid_t pid = sys_getpid();
+    for (int generation = 0; generation < generations_max && pid > 0; generation++, pid = process_parent(pid))
+        if (pid == ancestor)
+            return true;
+    return false;
 }
 
 void process_comm(char comm[16])

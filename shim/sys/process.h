@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * Whether this is a child that runs in its parent's memory (vfork, or clone with CLONE_VM). The kernel clears the list of
@@ -16,6 +17,12 @@ bool process_borrows_memory(void);
 
 /* How many threads the process has; 1 where that can't be found out. */
 unsigned process_threads(void);
+
+/* The parent of a process; 0 where there is none that we can see. */
+pid_t process_parent(pid_t);
+
+/* Whether this is that process, or descends from it. */
+bool process_descends_from(pid_t);
 
 /* The name of the calling thread, and the path of the program; empty where they can't be found out. */
 void process_comm(char comm[16]);
