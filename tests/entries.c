@@ -35,16 +35,37 @@ static const struct {
 
 /* What the victim does beyond the rows: system calls by number, fortified calls, and the ways to end that have no row. */
 static const char *const more_entries[] = {
-    "fortified-open", "fortified-openat",
-    "syscall-openat", "syscall-openat2",
-    "syscall-close",  "syscall-close_range",
-    "syscall-dup3",   "syscall-exit_group",
-    "syscall-exit",   "syscall-truncate",
-    "syscall-execve", "syscall-execveat",
-    "return",         "exit",
+    "fortified-open",
+    "fortified-openat",
+    "syscall-openat",
+    "syscall-openat2",
+    "syscall-close",
+    "syscall-close_range",
+    "syscall-dup3",
+    "syscall-exit_group",
+    "syscall-exit",
+    "syscall-truncate",
+    "syscall-execve",
+    "syscall-execveat",
+    "return",
+    "exit",
     "exclusive",
+    "remove-directory",
+    "syscall-renameat2",
+    "syscall-linkat",
+    "syscall-unlinkat",
+#ifdef SYS_rename
+    "syscall-rename",
+    "syscall-link",
+    "syscall-unlink",
+    "syscall-rmdir",
+#endif
+#ifdef SYS_renameat
+    "syscall-renameat",
+#endif
 #ifdef SYS_open
-    "syscall-open",   "syscall-creat",
+    "syscall-open",
+    "syscall-creat",
     "syscall-dup2",
 #endif
 };
@@ -95,10 +116,12 @@ Test(entries, what_is_left_out_says_why_and_is_not_exported)
     }
 }
 
-enum kind { WRITES, TRUNCATES, STARTS };
+enum kind { WRITES, TRUNCATES, STARTS, NAMES };
 
 static enum kind kind_of(const char *entry)
 {
+    if (strstr(entry, "rename") || strstr(entry, "link") || strstr(entry, "rmdir") || strstr(entry, "remove"))
+        return NAMES;
     if (strstr(entry, "truncate"))
         return TRUNCATES;
     if (strstr(entry, "addopen") || strstr(entry, "actions_init") || strstr(entry, "destroy"))
@@ -110,6 +133,7 @@ static enum kind kind_of(const char *entry)
 static bool is_op_of(const char *op, const char *build, const char *entry)
 {
     static const char *const others[][2] = {
+        { "remove-directory", "remove" },
         { "fstat", "open" },
         { "fstat64", "open" },
         { "fstatat", "open" },
@@ -200,6 +224,18 @@ static int run_victim(const struct place *place, enum shim shim, const char *env
     char victim[PATH_MAX];
     snprintf(victim, sizeof victim, BUILD_DIR "/tests/victim-%s", build);
     return status_code(run_program_with(place, shim, environment, (const char *const[]){ victim, entry, place->target, NULL }));
+}
+
+/* The same where the kernel answers the first `times` calls that change a name with ETXTBSY, as no file system here does. */
+static int run_refused_victim(const struct place *place, const char *build, const char *entry, int times)
+{
+    char victim[PATH_MAX], inject[200], log[PATH_MAX];
+    snprintf(victim, sizeof victim, BUILD_DIR "/tests/victim-%s", build);
+    snprintf(inject, sizeof inject, "inject=/^(rename(at2?)?|(un)?link(at)?|rmdir)$:error=ETXTBSY:when=1..%d", times);
+    snprintf(log, sizeof log, "ETXTBSY_LOG=%s", place->log);
+    return status_code(run_program_with(place, WITHOUT_SHIM, NULL,
+                                        (const char *const[]){ "strace", "-qq", "-o", "/dev/null", "-e", inject, "env",
+                                                               "LD_PRELOAD=" LIBRARY, log, victim, entry, place->target, NULL }));
 }
 
 /* On an idle target nobody can tell that the shim is there. */
@@ -307,6 +343,33 @@ static void check_busy_start(struct place *place, const char *build, const char 
     free(err);
 }
 
+static void check_busy_name(struct place *place, const char *build, const char *entry)
+{
+    place_reset(place);
+    cr_expect_eq(run_victim(place, WITHOUT_SHIM, NULL, build, entry), 0);
+    char *expected = tree_text(place->directory);
+    place_reset(place);
+    int status = run_refused_victim(place, build, entry, 3);
+    char *err = read_file(place->err, NULL), *tree = tree_text(place->directory);
+    cr_expect_eq(status, 0, "%s %s: busy: status %d, %s", build, entry, status, err);
+    cr_expect_str_eq(err, "", "%s %s", build, entry);
+    cr_expect_str_eq(tree, expected, "%s %s", build, entry);
+    struct json_object *lines = log_lines(place);
+    cr_assert_eq(json_object_array_length(lines), 1, "%s %s: %zu lines", build, entry, json_object_array_length(lines));
+    struct json_object *line = json_object_array_get_idx(lines, 0);
+    cr_expect(is_op_of(line_string(line, "op"), "plain", entry), "%s %s: op is %s", build, entry, line_string(line, "op"));
+    cr_expect_str_eq(line_string(line, "event"), "wait", "%s %s", build, entry);
+    cr_expect_str_eq(line_string(line, "outcome"), "succeeded", "%s %s", build, entry);
+    /* remove is refused by unlink, and when that says that it is a directory, by rmdir. */
+    cr_expect_eq(line_number(line, "attempts"), strcmp(entry, "remove-directory") ? 4 : 7, "%s %s: %d attempts", build, entry,
+                 (int)line_number(line, "attempts"));
+    cr_expect_eq(strncmp(line_string(line, "target"), place->target, strlen(place->target)), 0, "%s %s", build, entry);
+    json_object_put(lines);
+    free(expected);
+    free(tree);
+    free(err);
+}
+
 ParameterizedTestParameters(entries, every_row_is_covered_in_every_build)
 {
     static int builds_to_do[COUNT(builds)] = { 0, 1, 2, 3 };
@@ -317,6 +380,10 @@ ParameterizedTest(int *which, entries, every_row_is_covered_in_every_build, .tim
 {
     const char *build = builds[*which];
     struct place place;
+    char missing[100];
+    bool can_refuse = have_programs("strace", missing);
+    if (!can_refuse)
+        fprintf(stderr, "skipped: names that can't be changed (there is no strace here)\n");
     place_make(&place);
     for (size_t i = 0; i < COUNT(exported) + COUNT(more_entries); i++) {
         const char *entry = entry_at(i);
@@ -325,6 +392,9 @@ ParameterizedTest(int *which, entries, every_row_is_covered_in_every_build, .tim
         check_idle(&place, build, entry);
         if (kind_of(entry) == STARTS) {
             check_busy_start(&place, build, entry);
+        } else if (kind_of(entry) == NAMES) {
+            if (can_refuse)
+                check_busy_name(&place, build, entry);
         } else {
             check_busy_write(&place, build, entry);
             check_atomic_write(&place, build, entry);

@@ -44,21 +44,17 @@ static void end(struct rename_call *call)
 bool rename_wait(struct rename_call *call, long result)
 {
     int error = result == 0 ? 0 : errno;
+    bool busy = error == ETXTBSY || error == EINTR;
     if (!call->intervention && !begin(call)) {
         end(call);
         errno = ETXTBSY;
         return false;
     }
     struct intervention *intervention = call->intervention;
-    if ((error == ETXTBSY || error == EINTR) && wait_pause(&intervention->wait))
+    if (busy && wait_pause(&intervention->wait))
         return true;
-    if (error) {
-        intervention->event.error = error;
-        intervention_say_waited(intervention, "gave-up", "persistent");
-    } else {
-        intervention_say_waited(intervention, "succeeded", "transient");
-    }
+    intervention_say_waited(intervention, busy ? "gave-up" : "succeeded", busy ? "persistent" : "transient");
     end(call);
-    errno = ETXTBSY;
+    errno = busy ? ETXTBSY : error; /* EEXIST, say, is as good an answer as any: mv asks with RENAME_NOREPLACE first */
     return false;
 }

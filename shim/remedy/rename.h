@@ -8,7 +8,8 @@
  *         result = NEXT(unlink)(path);
  *     while (rename_again(&call, result));
  *
- * Safe anywhere; not a cancellation point. After a wait that was no use errno is exactly ETXTBSY.
+ * Safe anywhere; not a cancellation point. After a wait that was no use errno is exactly ETXTBSY; any other errno ends the wait,
+ * and is the answer.
  */
 #ifndef REMEDY_RENAME_H
 #define REMEDY_RENAME_H

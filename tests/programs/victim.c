@@ -3,9 +3,10 @@
  *
  *     victim ENTRY TARGET
  *
- * Entries that write leave "ENTRY\n" in TARGET; truncate leaves its first 5 bytes; entries that start a program run TARGET with
- * the argument ENTRY and end with its status. Exit status 0: done; 1: the call failed, and stderr has its errno by name and number;
- * 77: this libc doesn't have it. Compiled plain, fortified, with 64-bit offsets and as C++, so C++ it must be, too.
+ * Entries that write leave "ENTRY\n" in TARGET; truncate leaves its first 5 bytes; entries that change names do it to TARGET, or to
+ * "TARGET.new" beside it; entries that start a program run TARGET with the argument ENTRY and end with its status. Exit status 0:
+ * done; 1: the call failed, and stderr has its errno by name and number; 77: this libc doesn't have it. Compiled plain, fortified,
+ * with 64-bit offsets and as C++, so C++ it must be, too.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
@@ -300,6 +301,53 @@ static int shell_by_entry(void)
     return check(shell && pclose(shell) == 0 && close(fd) == 0);
 }
 
+static int name_by_entry(void)
+{
+    char beside[4096];
+    snprintf(beside, sizeof beside, "%s.new", target);
+    if (is("rename"))
+        return check(rename(target, beside) == 0);
+    if (is("renameat"))
+        return check(renameat(AT_FDCWD, target, AT_FDCWD, beside) == 0);
+    if (is("renameat2"))
+        return check(renameat2(AT_FDCWD, target, AT_FDCWD, beside, 1 /* RENAME_NOREPLACE */) == 0);
+    if (is("link"))
+        return check(link(target, beside) == 0);
+    if (is("linkat"))
+        return check(linkat(AT_FDCWD, target, AT_FDCWD, beside, 0) == 0);
+    if (is("unlink"))
+        return check(unlink(target) == 0);
+    if (is("unlinkat"))
+        return check(unlinkat(AT_FDCWD, target, 0) == 0);
+    if (is("remove"))
+        return check(remove(target) == 0);
+    if (is("rmdir"))
+        return check(mkdir(beside, 0755) == 0 && rmdir(beside) == 0);
+    if (is("remove-directory"))
+        return check(mkdir(beside, 0755) == 0 && remove(beside) == 0);
+#ifdef SYS_rename
+    if (is("syscall-rename"))
+        return check(syscall(SYS_rename, target, beside) == 0);
+    if (is("syscall-link"))
+        return check(syscall(SYS_link, target, beside) == 0);
+    if (is("syscall-unlink"))
+        return check(syscall(SYS_unlink, target) == 0);
+    if (is("syscall-rmdir"))
+        return check(mkdir(beside, 0755) == 0 && syscall(SYS_rmdir, beside) == 0);
+#endif
+#ifdef SYS_renameat
+    if (is("syscall-renameat"))
+        return check(syscall(SYS_renameat, AT_FDCWD, target, AT_FDCWD, beside) == 0);
+#endif
+    if (is("syscall-renameat2"))
+        return check(syscall(SYS_renameat2, AT_FDCWD, target, AT_FDCWD, beside, 0) == 0);
+    if (is("syscall-linkat"))
+        return check(syscall(SYS_linkat, AT_FDCWD, target, AT_FDCWD, beside, 0) == 0);
+    if (is("syscall-unlinkat"))
+        return check(syscall(SYS_unlinkat, AT_FDCWD, target, 0) == 0);
+    return -2;
+}
+
 static int exec_by_entry(void)
 {
     char *const argv[] = { (char *)target, (char *)entry, NULL };
@@ -348,6 +396,8 @@ int main(int argc, char **argv)
         return check(truncate64(target, 5) == 0);
     if (is("syscall-truncate"))
         return check(syscall(SYS_truncate, target, 5) == 0);
+    if ((result = name_by_entry()) != -2)
+        return result;
     if (is("syscall-flock"))
         entry = "flock";
     if (strstr(entry, "fopen") || strstr(entry, "freopen") || is("fclose"))
