@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -194,11 +195,34 @@ pid_t run_busy(const char *path)
 
 enum hold { HOLD_AT_ONCE, HOLD_UNTIL_TRIED };
 
-static void hold(const char *path, int milliseconds, enum hold how, int ready)
+static bool take_lock(int fd, enum lock lock)
+{
+    struct flock record = { .l_type = lock == POSIX_READ || lock == OFD_READ ? F_RDLCK : F_WRLCK,
+                            .l_whence = SEEK_SET,
+                            .l_len = 1 };
+    switch (lock) {
+    case NO_LOCK:
+        return true;
+    case FLOCK_SHARED:
+        return flock(fd, LOCK_SH) == 0;
+    case FLOCK_EXCLUSIVE:
+        return flock(fd, LOCK_EX) == 0;
+    case POSIX_READ:
+    case POSIX_WRITE:
+        return fcntl(fd, F_SETLK, &record) == 0;
+    case OFD_READ:
+    case OFD_WRITE:
+        return fcntl(fd, F_OFD_SETLK, &record) == 0;
+    }
+    return false;
+}
+
+static void hold(const char *path, int milliseconds, enum lock lock, enum hold how, int ready)
 {
     char byte = 0;
-    int fd = open(path, O_WRONLY | O_CLOEXEC), watch = inotify_init1(IN_CLOEXEC);
-    if (fd < 0 || inotify_add_watch(watch, path, IN_OPEN) < 0 || write(ready, &byte, 1) != 1)
+    bool writes = lock == NO_LOCK || lock == POSIX_WRITE || lock == OFD_WRITE;
+    int fd = open(path, (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC), watch = inotify_init1(IN_CLOEXEC);
+    if (fd < 0 || !take_lock(fd, lock) || inotify_add_watch(watch, path, IN_OPEN) < 0 || write(ready, &byte, 1) != 1)
         _exit(1);
     close(ready);
     struct pollfd poll_for = { .fd = watch, .events = POLLIN };
@@ -210,7 +234,7 @@ static void hold(const char *path, int milliseconds, enum hold how, int ready)
     _exit(0);
 }
 
-static pid_t start_holder(const char *path, int milliseconds, enum hold how)
+static pid_t start_holder(const char *path, int milliseconds, enum lock lock, enum hold how)
 {
     int ready[2];
     char byte;
@@ -218,7 +242,7 @@ static pid_t start_holder(const char *path, int milliseconds, enum hold how)
     pid_t pid = fork();
     if (pid == 0) {
         be_a_child();
-        hold(path, milliseconds, how, ready[1]);
+        hold(path, milliseconds, lock, how, ready[1]);
     }
     close(ready[1]);
     cr_assert_eq(read(ready[0], &byte, 1), 1, "the holder couldn't open %s", path);
@@ -229,12 +253,17 @@ static pid_t start_holder(const char *path, int milliseconds, enum hold how)
 
 pid_t hold_open(const char *path, int milliseconds)
 {
-    return start_holder(path, milliseconds, HOLD_AT_ONCE);
+    return start_holder(path, milliseconds, NO_LOCK, HOLD_AT_ONCE);
 }
 
 pid_t hold_until_tried(const char *path, int milliseconds)
 {
-    return start_holder(path, milliseconds, HOLD_UNTIL_TRIED);
+    return start_holder(path, milliseconds, NO_LOCK, HOLD_UNTIL_TRIED);
+}
+
+pid_t hold_lock(const char *path, enum lock lock, int milliseconds)
+{
+    return start_holder(path, milliseconds, lock, milliseconds < 0 ? HOLD_AT_ONCE : HOLD_UNTIL_TRIED);
 }
 
 static void set_environment(const struct place *place, enum shim shim, const char *environment)

@@ -48,6 +48,14 @@ pid_t hold_open(const char *path, int milliseconds);
  */
 pid_t hold_until_tried(const char *path, int milliseconds);
 
+enum lock { NO_LOCK, FLOCK_SHARED, FLOCK_EXCLUSIVE, POSIX_READ, POSIX_WRITE, OFD_READ, OFD_WRITE };
+
+/*
+ * A process that has a lock on `path`, a record lock on its first byte, and lets go of it so long after somebody else has opened
+ * the file. Negative: not before the place is removed. POSIX_WRITE and OFD_WRITE have it open for writing.
+ */
+pid_t hold_lock(const char *path, enum lock, int milliseconds);
+
 void stop(pid_t);
 
 enum shim { WITHOUT_SHIM, WITH_SHIM };

@@ -89,23 +89,28 @@ static const char *find_obstacle(struct birth *birth)
 
 /*
  * Others who are at work on the target go first, where the request says so. Of two that come at once only one can lock the
- * target, or the directory for a new one; who comes later finds either its stage, or another target.
+ * target; who comes later finds either its stage, or another target.
  */
 static const char *take_turn(struct birth *birth)
 {
     const struct stage_request *request = birth->request;
+    const struct statx *file = &request->target->file;
     const char *base = base_of(request->target);
-    struct statx directory;
-    if (request->respects_locks && locks_of_others(birth->dirfd, base, &request->target->file, LOCKS_ANY))
+    if (request->respects_locks && locks_of_others(birth->dirfd, base, file, LOCKS_ANY))
         return STAGE_LOCKED;
     if (!request->alone)
         return NULL;
-    if (is_new(birth) && sys_fstat(birth->dirfd, &directory) < 0)
-        return "directory";
-    if (!locks_enter(birth->dirfd, is_new(birth) ? "." : base, is_new(birth) ? &directory : &request->target->file, &birth->turn) ||
-        others_hold_stage(birth->dirfd, base))
+    if ((!is_new(birth) && !locks_enter(birth->dirfd, base, file, &birth->turn)) || others_hold_stage(birth->dirfd, base))
         return STAGE_SERIALISED;
     return find_target(birth);
+}
+
+/* Where there is no target to lock, of two stages that have their names at least one sees the other, and makes room. */
+static const char *look_around(struct birth *birth)
+{
+    if (!birth->request->alone || !is_new(birth))
+        return NULL;
+    return others_hold_stage(birth->dirfd, base_of(birth->request->target)) ? STAGE_SERIALISED : find_target(birth);
 }
 
 static uint64_t random_number(void)
@@ -339,8 +344,8 @@ static void undo(struct birth *birth)
 int stage_create(const struct stage_request *request, const char **reason)
 {
     static const char *(*const steps[])(struct birth *) = {
-        open_directory,  find_obstacle, take_turn, make_file,  copy_content,
-        give_attributes, clear_litter,  give_name, make_known, open_for_caller,
+        open_directory, find_obstacle, take_turn,   make_file,  copy_content,    give_attributes,
+        clear_litter,   give_name,     look_around, make_known, open_for_caller,
     };
     stage_forget_gone();
     struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1, .turn = -1 };

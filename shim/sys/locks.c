@@ -79,7 +79,7 @@ static bool ancestor_has_lock(const struct statx *file)
 static int open_file(int dirfd, const char *path, const struct statx *file)
 {
     struct statx opened;
-    if (!(S_ISREG(file->stx_mode) || S_ISDIR(file->stx_mode)) || has_lock(0, file))
+    if (!S_ISREG(file->stx_mode) || has_lock(0, file))
         return -1;
     int fd = sys_openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0 || (sys_fstat(fd, &opened) == 0 && sys_same_file(&opened, file)))

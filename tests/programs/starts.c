@@ -75,6 +75,15 @@ static void in_a_vfork_child(void)
     printf("%s\n", strerror(error));
 }
 
+/* What a search along PATH does, at its plainest. */
+static void in_a_row(void)
+{
+    execv("/nowhere/first", arguments("never"));
+    execv("/nowhere/second", arguments("never"));
+    execv("/nowhere/third", arguments("never"));
+    printf("%s\n", strerror(errno));
+}
+
 static volatile sig_atomic_t ticks;
 
 static void tick(int number)
@@ -253,6 +262,7 @@ static const struct scene scenes[] = {
     SCENE(cancelled),        SCENE(killed),
     SCENE(io_uring),         SCENE(race),
     SCENE(redirect_storm),   SCENE(vfork_memory),
+    SCENE(in_a_row),
 };
 
 int main(int argc, char **argv)
