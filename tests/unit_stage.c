@@ -233,13 +233,19 @@ static struct stage_release release;
 static const char *reason;
 
 static enum stage_kind kind;
+static bool respects_locks, alone;
 
 /* Of the target that was resolved last. */
 static int create_resolved(int flags, int64_t keep)
 {
-    const struct stage_request request = {
-        .target = &target, .kind = kind, .flags = flags, .mode = 0640, .keep = keep, .op = "open64"
-    };
+    const struct stage_request request = { .target = &target,
+                                           .kind = kind,
+                                           .flags = flags,
+                                           .mode = 0640,
+                                           .keep = keep,
+                                           .op = "open64",
+                                           .respects_locks = respects_locks,
+                                           .alone = alone };
     return stage_create(&request, &reason);
 }
 
@@ -1191,6 +1197,50 @@ Test(stage, that_can_not_be_renamed_keeps_its_bytes)
         unlink(report.path);
         forget_all();
     }
+}
+
+/* As VirtualBox's shared folders do. */
+Test(stage, that_is_answered_with_busy_can_be_renamed_later)
+{
+    unsigned open_before = descriptors();
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_assert_eq(let_go(fd), STAGE_READY);
+    unsigned open_asking = descriptors();
+    for (int i = 0; i < 3; i++) {
+        fail(SYS_renameat2, 1, ETXTBSY);
+        cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_BUSY);
+        cr_expect_eq(errno, ETXTBSY);
+        fail_no_more();
+        cr_expect_str_eq(content("app"), OLD);
+        cr_expect_str_eq(content(stage_in_directory()), "new");
+        cr_expect_eq(descriptors(), open_asking);
+        cr_expect_eq(stage_known_count, 1);
+    }
+    cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "new");
+    cr_expect_eq(descriptors(), open_before);
+    cr_expect_eq(stage_known_count, 0);
+    cr_expect_eq(each_name(NULL), 1, "litter");
+}
+
+Test(stage, that_stays_busy_keeps_its_bytes)
+{
+    unsigned open_before = descriptors();
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_assert_eq(let_go(fd), STAGE_READY);
+    fail(SYS_renameat2, 1, ETXTBSY);
+    cr_assert_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_BUSY);
+    fail_no_more();
+    errno = ETXTBSY;
+    stage_keep(&release, &report);
+    cr_expect_eq(errno, ETXTBSY);
+    cr_expect_str_eq(stage_in_directory(), "", "%s would be taken for a stage", found_stage);
+    cr_expect_str_eq(content(report.path), "new");
+    cr_expect_str_eq(content("app"), OLD);
+    cr_expect_eq(descriptors(), open_before);
+    cr_expect_eq(stage_known_count, 0);
 }
 
 Test(stage, that_could_not_be_renamed_is_no_business_of_ours_any_more)
@@ -2430,4 +2480,185 @@ Test(stage_fault, while_others_are_swept)
         if (!fault.hit)
             break;
     }
+}
+
+/* ---- others ----------------------------------------------------------------------------------------------------------------- */
+
+/* A child with a stage, or a lock, of its own, until it is told to let go. */
+static struct holder fork_other(int (*take)(void))
+{
+    int go[2], ready[2];
+    char byte;
+    cr_assert_eq(pipe2(go, O_CLOEXEC) + pipe2(ready, O_CLOEXEC), 0);
+    struct holder holder = { .pid = fork(), .go = go[1] };
+    if (holder.pid == 0) {
+        close(go[1]);
+        int fd = take();
+        if (fd < 0 || write(ready[1], "x", 1) != 1 || read(go[0], &byte, 1) != 1)
+            _exit(1);
+        if (stage_is(fd))
+            _exit(commit(fd) <= STAGE_OVERTAKEN ? 0 : 2);
+        _exit(0);
+    }
+    close(go[0]);
+    cr_assert_eq(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return holder;
+}
+
+static int take_stage(void)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "other");
+    return fd;
+}
+
+static int take_new_stage(void)
+{
+    return created_new("brand-new", O_WRONLY | O_TRUNC);
+}
+
+static int take_flock(void)
+{
+    int fd = open("app", O_RDONLY | O_CLOEXEC);
+    return flock(fd, LOCK_SH) == 0 ? fd : -1;
+}
+
+static void expect_refused(const char *expected)
+{
+    unsigned open_before = descriptors(), names = each_name(NULL), slots = (unsigned)stage_known_count;
+    cr_expect_eq(create("app", O_WRONLY | O_TRUNC, 0), -1, "while another is at work");
+    cr_expect_str_eq(reason, expected, "%s", reason);
+    cr_expect_eq(descriptors(), open_before);
+    cr_expect_eq(each_name(NULL), names);
+    cr_expect_eq((unsigned)stage_known_count, slots);
+}
+
+static void expect_not_locked(const char *name)
+{
+    int judge = open(name, O_RDONLY | O_CLOEXEC);
+    cr_expect_eq(flock(judge, LOCK_EX | LOCK_NB), 0, "%s is left locked", name);
+    close(judge);
+}
+
+Test(stage, that_is_to_be_alone_is_refused_while_another_is_held)
+{
+    struct holder other = fork_other(take_stage);
+    close(created("app", O_WRONLY | O_TRUNC, 0)); /* which doesn't ask */
+    forget_all();
+    alone = true;
+    expect_refused(STAGE_SERIALISED);
+    expect_not_locked("app");
+    put("apple", OLD, 0755); /* a stage of app is none of apple, nor of ap */
+    put("ap", OLD, 0755);
+    close(created("apple", O_WRONLY | O_TRUNC, 0));
+    close(created("ap", O_WRONLY | O_TRUNC, 0));
+    forget_all();
+
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    cr_expect_eq(holder_goes_on(&other), 0);
+    cr_expect_str_eq(content("app"), "other");
+    cr_expect_eq(create_resolved(O_WRONLY | O_TRUNC, 0), -1, "the target was resolved before that");
+    cr_expect_str_eq(reason, STAGE_SERIALISED);
+    int fd = created("app", O_WRONLY | O_APPEND, STAGE_KEEP_ALL);
+    say(fd, " one");
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "other one");
+}
+
+Test(stage, that_is_to_be_alone_ignores_its_own_process_and_the_dead)
+{
+    struct holder other = fork_other(take_stage);
+    kill(other.pid, SIGKILL);
+    waitpid(other.pid, NULL, 0);
+    alone = true;
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), second = created("app", O_WRONLY | O_TRUNC, 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(create("app", O_WRONLY | O_TRUNC, 0) >= 0 ? 0 : 1);
+    int status;
+    waitpid(child, &status, 0);
+    cr_expect_eq(status, 0, "a child waits for its parent");
+    close(fd);
+    close(second);
+}
+
+Test(stage, of_a_new_file_is_alone_as_well)
+{
+    struct holder other = fork_other(take_new_stage);
+    alone = true;
+    kind = STAGE_OF_NEW;
+    cr_assert_eq(stage_resolve_new(&target, AT_FDCWD, "brand-new", 0), 0);
+    cr_expect_eq(create_resolved(O_WRONLY | O_TRUNC, 0), -1);
+    cr_expect_str_eq(reason, STAGE_SERIALISED, "%s", reason);
+    cr_expect_eq(holder_goes_on(&other), 0);
+    cr_expect_eq(create_resolved(O_WRONLY | O_TRUNC, 0), -1, "it isn't new any more");
+    cr_expect_str_eq(reason, STAGE_SERIALISED, "%s", reason);
+    cr_expect_eq(each_name(NULL), 2, "litter");
+}
+
+Test(stage, of_a_locked_target_is_refused_where_locks_are_respected)
+{
+    struct holder other = fork_other(take_flock);
+    close(created("app", O_WRONLY | O_TRUNC, 0));
+    forget_all();
+    respects_locks = true;
+    expect_refused(STAGE_LOCKED);
+    cr_expect_eq(holder_goes_on(&other), 0);
+    close(created("app", O_WRONLY | O_TRUNC, 0));
+    expect_not_locked("app");
+}
+
+/* Each of many appends to what the one before left: none of the lines is lost, whoever is how fast. */
+static void append_lines(const char *name, int count, bool make)
+{
+    for (int i = 0; i < count;) {
+        bool found = stage_resolve(&target, AT_FDCWD, name, 0, 0) == 0;
+        if (!found && (!make || stage_resolve_new(&target, AT_FDCWD, name, 0) < 0))
+            continue;
+        kind = found ? STAGE_OF_BUSY : STAGE_OF_NEW;
+        int fd = create_resolved(O_WRONLY | O_APPEND | O_CLOEXEC, found ? STAGE_KEEP_ALL : 0);
+        if (fd < 0 && !strcmp(reason, STAGE_SERIALISED)) {
+            usleep(200 + (useconds_t)(getpid() * 7919 + i * 104729) % 2000);
+            continue;
+        }
+        if (fd < 0 || write(fd, "line\n", 5) != 5 || commit(fd) > STAGE_CREATED)
+            _exit(1);
+        if (++i % 4 == 0)
+            usleep(100);
+    }
+}
+
+static void expect_all_lines(const char *name, bool make)
+{
+    enum { CHILDREN = 8, LINES = 12 };
+    pid_t children[CHILDREN];
+    struct stat before = { 0 }, after;
+    alone = true;
+    (void)stat(name, &before);
+    for (int i = 0; i < CHILDREN; i++)
+        if ((children[i] = fork()) == 0) {
+            append_lines(name, LINES, make);
+            _exit(0);
+        }
+    for (int i = 0; i < CHILDREN; i++) {
+        int status;
+        cr_assert_eq(waitpid(children[i], &status, 0), children[i]);
+        cr_expect_eq(status, 0, "%#x", status);
+    }
+    cr_assert_eq(stat(name, &after), 0);
+    cr_expect_eq(after.st_size, before.st_size + CHILDREN * LINES * 5, "%ld of %d lines",
+                 (long)(after.st_size - before.st_size) / 5, CHILDREN * LINES);
+    cr_expect_str_eq(stage_in_directory(), "");
+}
+
+Test(stage, of_many_that_are_each_to_be_alone_loses_nothing, .timeout = 60)
+{
+    expect_all_lines("app", false);
+}
+
+Test(stage, of_a_new_file_of_many_loses_nothing, .timeout = 60)
+{
+    expect_all_lines("brand-new", true);
 }
