@@ -52,6 +52,7 @@ static struct {
     long number;
     int say, answer;
 } meeting = { .number = -1 };
+static void (*before_link)(void); /* what happens just before the next linkat */
 static int64_t years_later; /* on the wall clock */
 
 static struct {
@@ -87,6 +88,11 @@ static long faulty_call(long number, long a0, long b, long c, long d, long e, lo
         trace.numbers[trace.length++] = number;
     if (no_tmpfile && number == SYS_openat && (a[2] & O_TMPFILE) == O_TMPFILE)
         return failed(EOPNOTSUPP);
+    if (before_link && number == SYS_linkat) {
+        void (*happens)(void) = before_link;
+        before_link = NULL;
+        happens();
+    }
     if (no_flock && number == SYS_flock)
         return failed(EOPNOTSUPP);
     if (fault.error && (fault.number ? number == fault.number : can_fail(number)) && ++fault.count == fault.nth) {
@@ -2610,6 +2616,41 @@ Test(stage, of_a_locked_target_is_refused_where_locks_are_respected)
     expect_not_locked("app");
 }
 
+static struct holder intruder;
+
+static void somebody_has_made_it(void)
+{
+    intruder = fork_other(take_new_stage);
+}
+
+static void somebody_has_finished_it(void)
+{
+    intruder = fork_other(take_new_stage);
+    cr_expect_eq(holder_goes_on(&intruder), 0);
+}
+
+/* Both have looked, and seen nothing, before the other had its name. */
+Test(stage, of_a_new_file_makes_room_for_one_that_came_at_the_same_time)
+{
+    static void (*const others[])(void) = { somebody_has_made_it, somebody_has_finished_it };
+    for (size_t i = 0; i < COUNT(others); i++) {
+        unsigned open_before = descriptors();
+        unlink("brand-new");
+        kind = STAGE_OF_NEW;
+        cr_assert_eq(stage_resolve_new(&target, AT_FDCWD, "brand-new", 0), 0);
+        alone = true;
+        before_link = others[i];
+        cr_expect_eq(create_resolved(O_WRONLY | O_TRUNC, 0), -1);
+        cr_expect_str_eq(reason, STAGE_SERIALISED, "%s", reason);
+        cr_expect_null(before_link);
+        cr_expect_eq(each_name(NULL), 2, "its own name is left");
+        if (others[i] == somebody_has_made_it)
+            cr_expect_eq(holder_goes_on(&intruder), 0);
+        close(intruder.go);
+        cr_expect_eq(descriptors(), open_before);
+    }
+}
+
 /* Each of many appends to what the one before left: none of the lines is lost, whoever is how fast. */
 static void append_lines(const char *name, int count, bool make)
 {
@@ -2630,16 +2671,16 @@ static void append_lines(const char *name, int count, bool make)
     }
 }
 
-static void expect_all_lines(const char *name, bool make)
+enum { CHILDREN = 8, LINES = 12 };
+
+/* Runs that in as many processes. */
+static void append_at_once(void (*append)(void))
 {
-    enum { CHILDREN = 8, LINES = 12 };
     pid_t children[CHILDREN];
-    struct stat before = { 0 }, after;
     alone = true;
-    (void)stat(name, &before);
     for (int i = 0; i < CHILDREN; i++)
         if ((children[i] = fork()) == 0) {
-            append_lines(name, LINES, make);
+            append();
             _exit(0);
         }
     for (int i = 0; i < CHILDREN; i++) {
@@ -2647,18 +2688,37 @@ static void expect_all_lines(const char *name, bool make)
         cr_assert_eq(waitpid(children[i], &status, 0), children[i]);
         cr_expect_eq(status, 0, "%#x", status);
     }
-    cr_assert_eq(stat(name, &after), 0);
-    cr_expect_eq(after.st_size, before.st_size + CHILDREN * LINES * 5, "%ld of %d lines",
-                 (long)(after.st_size - before.st_size) / 5, CHILDREN * LINES);
     cr_expect_str_eq(stage_in_directory(), "");
+}
+
+static void append_to_one(void)
+{
+    append_lines("app", LINES, false);
 }
 
 Test(stage, of_many_that_are_each_to_be_alone_loses_nothing, .timeout = 60)
 {
-    expect_all_lines("app", false);
+    append_at_once(append_to_one);
+    cr_expect_eq(stat_of("app").st_size, strlen(OLD) + CHILDREN * LINES * 5, "%ld bytes", (long)stat_of("app").st_size);
+}
+
+enum { NEW_FILES = 50 };
+
+static void append_to_new_ones(void)
+{
+    for (int i = 0; i < NEW_FILES; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "new-%d", i);
+        append_lines(name, 1, true);
+    }
 }
 
 Test(stage, of_a_new_file_of_many_loses_nothing, .timeout = 60)
 {
-    expect_all_lines("brand-new", true);
+    append_at_once(append_to_new_ones);
+    for (int i = 0; i < NEW_FILES; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "new-%d", i);
+        cr_expect_eq(stat_of(name).st_size, CHILDREN * 5, "%s: %ld of %d lines", name, (long)stat_of(name).st_size / 5, CHILDREN);
+    }
 }
