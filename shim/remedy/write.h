@@ -32,7 +32,7 @@ int write_open_atomic(const struct write_open *);
 /* The same before a truncate: whether it is done, with what write_truncate returns in *result. */
 bool write_truncate_atomic(const char *op, const char *path, int64_t length, int *result);
 
-/* As write_open without a wait: -1 unless the file can be redirected now. */
+/* As write_open without a wait for a busy file: -1 unless the file can be redirected now. */
 int write_open_at_once(const struct write_open *);
 
 /* Returns 0, or -1 with errno ETXTBSY (or the errno of a commit that failed). */
