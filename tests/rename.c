@@ -59,8 +59,8 @@ static const char *const commands[] = {
     "sh -c 'mkdir d; exec rmdir d'",
     "sh -c 'mkdir d; : > d/f; exec rm -r d'",
     "python3 -c 'import os; os.rename(os.environ[\"TARGET\"], \"moved\")'",
-    "python3 -c 'import os; os.link(os.environ[\"TARGET\"], \"other\"); os.replace(\"other\", \"third\"); "
-    "os.mkdir(\"d\"); os.rmdir(\"d\"); os.remove(\"third\")'",
+    ("python3 -c 'import os; os.link(os.environ[\"TARGET\"], \"other\"); os.replace(\"other\", \"third\"); "
+     "os.mkdir(\"d\"); os.rmdir(\"d\"); os.remove(\"third\")'"),
     "perl -e 'rename $ENV{TARGET}, \"moved\" or die $!; link \"moved\", \"other\" or die $!; unlink \"moved\" or die $!'",
 };
 
