@@ -53,7 +53,7 @@ static struct {
     int say, answer;
 } meeting = { .number = -1 };
 static void (*before_link)(void); /* what happens just before the next linkat */
-static int64_t years_later; /* on the wall clock */
+static int64_t years_later;       /* on the wall clock */
 
 static struct {
     long numbers[4096];
