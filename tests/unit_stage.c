@@ -1343,19 +1343,281 @@ Test(stage, that_is_another_file_now_is_not_committed)
     cr_expect_eq(stage_known_count, 0);
 }
 
-Test(stage, that_somebody_has_renamed_or_removed_is_no_stage_any_more)
+Test(stage, that_somebody_has_renamed_is_no_stage_any_more)
 {
-    for (int removed = 0; removed < 2; removed++) {
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_assert_eq(rename(stage_in_directory(), "mine"), 0);
+    cr_expect_eq(let_go(fd), STAGE_NONE);
+    stage_release_finish(&release);
+    cr_expect_eq(stage_known_count, 0);
+    cr_expect_str_eq(content("app"), OLD);
+}
+
+/* ---- abort ------------------------------------------------------------------------------------------------------------------ */
+
+/* What the remedy does when a write to `fd` has failed. */
+static bool abort_with(int fd, int error)
+{
+    struct stage_release failed;
+    bool aborted = stage_release_begin(&failed, fd) && stage_abort(&failed, error, &report);
+    stage_release_finish(&failed);
+    return aborted;
+}
+
+Test(stage, is_aborted_at_once_and_the_last_close_says_so)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), second = dup(fd);
+    unsigned open_before = descriptors();
+    uint64_t inode = stat_of(stage_in_directory()).st_ino;
+    say(fd, "half");
+    errno = EAGAIN;
+    cr_expect(abort_with(fd, ENOSPC));
+    cr_expect_eq(errno, EAGAIN);
+    cr_expect_eq(report.inode, inode);
+    cr_expect_eq(report.bytes, 4);
+    cr_expect_str_eq(text_base(report.path), found_stage);
+    cr_expect_str_eq(text_base(report.target), "app");
+    cr_expect_eq(each_name(NULL), 1, "it still has a name");
+    cr_expect_not(abort_with(second, EIO), "once only");
+    cr_expect_eq(descriptors(), open_before);
+
+    cr_expect_eq(let_go(fd), STAGE_HELD);
+    stage_release_finish(&release);
+    cr_expect_eq(let_go(second), STAGE_ABORTED);
+    cr_expect_eq(errno, ENOSPC, "the first error counts: %d", errno);
+    stage_release_finish(&release);
+    cr_expect_str_eq(content("app"), OLD);
+    cr_expect_eq(stage_known_count, 0);
+    cr_expect_eq(free_slots(), STAGES_KNOWN_MAX, "a slot is lost");
+}
+
+Test(stage, that_is_aborted_stands_for_its_target_still)
+{
+    struct stage_identity identity;
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_expect(abort_with(fd, EIO));
+    cr_assert(stage_identify(fd, &identity));
+    cr_expect_eq(identity.inode, stat_of("app").st_ino);
+}
+
+Test(stage, that_is_aborted_is_not_joined_but_followed_by_a_new_one)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_expect(abort_with(fd, ENOSPC));
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    cr_expect_eq(stage_join(&target, O_WRONLY), -1);
+    int next = create_resolved(O_WRONLY | O_TRUNC, 0);
+    cr_assert_geq(next, 0);
+    cr_expect_eq(stage_join(&target, O_WRONLY), next + 1, "the new one is joined");
+    close(next + 1);
+    say(next, "second attempt");
+    cr_expect_eq(commit(next), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "second attempt");
+    cr_expect_eq(let_go(fd), STAGE_ABORTED);
+    stage_release_finish(&release);
+    cr_expect_eq(stage_known_count, 0);
+    cr_expect_str_eq(content("app"), "second attempt");
+}
+
+Test(stage, is_found_and_aborted_in_a_directory_that_has_moved)
+{
+    cr_assert_eq(mkdir("dir", 0755), 0);
+    put("dir/app", OLD, 0755);
+    int fd = created("dir/app", O_WRONLY | O_TRUNC, 0);
+    cr_assert_eq(rename("dir", "moved"), 0);
+    cr_assert_eq(mkdir("dir", 0755), 0);
+    cr_expect(abort_with(fd, ENOSPC));
+    cr_assert_eq(chdir("moved"), 0);
+    cr_expect_eq(each_name(NULL), 1, "%s is left", stage_in_directory());
+    cr_expect_str_eq(content("app"), OLD);
+    unlink("app");
+    cr_assert_eq(chdir(".."), 0);
+}
+
+Test(stage, is_not_aborted_when_its_name_is_another_files)
+{
+    char name[NAME_MAX + 1];
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    strcpy(name, stage_in_directory());
+    cr_assert_eq(rename(name, "mine"), 0);
+    put(name, "innocent", 0644);
+    cr_expect_not(abort_with(fd, ENOSPC));
+    cr_expect_str_eq(content(name), "innocent");
+    cr_expect_str_eq(content("mine"), "");
+}
+
+Test(stage, is_aborted_without_memory_for_a_report)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_assert(stage_release_begin(&release, fd));
+    cr_expect(stage_abort(&release, ENOSPC, NULL));
+    stage_release_finish(&release);
+    cr_expect_eq(each_name(NULL), 1);
+    cr_expect_eq(let_go(fd), STAGE_ABORTED);
+    stage_release_finish(&release);
+}
+
+/* In place, it goes on with what is there. */
+Test(stage, that_has_its_targets_name_is_not_aborted)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "published early");
+    cr_assert_eq(rename(stage_in_directory(), "app"), 0);
+    cr_expect_not(abort_with(fd, ENOSPC));
+    cr_expect_str_eq(content("app"), "published early");
+    cr_expect_eq(let_go(fd), STAGE_NONE);
+    stage_release_finish(&release);
+    cr_expect_eq(stage_known_count, 0);
+}
+
+/* A fork child's write fails; the parent, which still writes, is told when it lets go. */
+Test(stage, that_another_process_has_aborted_is_lost_for_this_one_too)
+{
+    int status, fd = created("app", O_WRONLY | O_TRUNC, 0);
+    pid_t child = fork();
+    if (!child)
+        _exit(abort_with(fd, ENOSPC) ? 0 : 1);
+    waitpid(child, &status, 0);
+    cr_assert_eq(status, 0);
+    say(fd, "more");
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    cr_expect_eq(stage_join(&target, O_WRONLY), -1);
+    cr_expect_eq(let_go(fd), STAGE_ABORTED);
+    cr_expect_eq(errno, EIO, "%d", errno);
+    stage_release_finish(&release);
+    cr_expect_str_eq(content("app"), OLD);
+    cr_expect_eq(stage_known_count, 0);
+}
+
+Test(stage, that_somebody_has_removed_is_lost_unless_the_target_is_gone_too)
+{
+    for (int both = 0; both < 2; both++) {
         int fd = created("app", O_WRONLY | O_TRUNC, 0);
-        if (removed)
-            unlink(stage_in_directory());
-        else
-            cr_assert_eq(rename(stage_in_directory(), "mine"), 0);
-        cr_expect_eq(let_go(fd), STAGE_NONE);
+        unlink(stage_in_directory());
+        if (both)
+            unlink("app");
+        cr_expect_eq(let_go(fd), both ? STAGE_NONE : STAGE_ABORTED);
         stage_release_finish(&release);
         cr_expect_eq(stage_known_count, 0);
-        cr_expect_str_eq(content("app"), OLD);
     }
+}
+
+/* ---- writers that are killed --------------------------------------------------------------------------------------------------
+ */
+
+/* A child that notes that it writes to the stage, does so, and is killed. Not waited for. */
+static pid_t killed_writer(int fd, const char *text)
+{
+    int ready[2];
+    char byte;
+    cr_assert_eq(pipe(ready), 0);
+    pid_t child = fork();
+    if (!child) {
+        dup2(fd, STAGE_OUTPUT);
+        stage_note_writer();
+        say(fd, text);
+        close(ready[1]);
+        kill(getpid(), SIGKILL);
+    }
+    close(ready[1]);
+    cr_assert_eq(read(ready[0], &byte, 1), 0);
+    close(ready[0]);
+    siginfo_t info;
+    cr_assert_eq(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    return child;
+}
+
+Test(stage, of_a_killed_child_is_spoilt_when_its_parent_lets_go)
+{
+    for (int waited = 0; waited < 2; waited++) {
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        pid_t child = killed_writer(fd, "half");
+        if (waited)
+            stage_writer_ended(child, true);
+        cr_expect_eq(let_go(fd), STAGE_SPOILT, "waited %d", waited);
+        cr_expect(stage_abort(&release, EIO, &report));
+        cr_expect_eq(stage_release_end(&release, &report), STAGE_ABORTED);
+        cr_expect_eq(errno, EIO);
+        stage_release_finish(&release);
+        waitpid(child, NULL, 0);
+        cr_expect_str_eq(content("app"), OLD);
+        cr_expect_eq(each_name(NULL), 1);
+    }
+}
+
+Test(stage, of_a_killed_child_is_whole_when_its_parent_has_written_since)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    pid_t child = killed_writer(fd, "half");
+    stage_writer_ended(child, true);
+    waitpid(child, NULL, 0);
+    say(fd, " and the rest");
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "half and the rest");
+}
+
+Test(stage, of_a_killed_child_is_no_business_of_its_next_sibling)
+{
+    int status, fd = created("app", O_WRONLY | O_TRUNC, 0);
+    pid_t child = killed_writer(fd, "half");
+    stage_writer_ended(child, true);
+    waitpid(child, NULL, 0);
+    pid_t next = fork();
+    if (!next) {
+        struct stage_release all = { .asker = -1 };
+        _exit(stage_release_next(&all, STAGE_AT_EXIT) && stage_release_end(&all, &report) == STAGE_HELD ? 0 : 1);
+    }
+    waitpid(next, &status, 0);
+    cr_expect_eq(status, 0);
+}
+
+Test(stage, of_a_child_that_was_killed_before_its_exec_is_spoilt_only_when_empty)
+{
+    for (int empty = 0; empty < 2; empty++) {
+        int fd = created("app", O_WRONLY | O_TRUNC, 0);
+        if (!empty)
+            say(fd, "before");
+        stage_writer_ended(1, true); /* one that has noted nothing */
+        cr_expect_eq(let_go(fd), empty ? STAGE_SPOILT : STAGE_READY);
+        stage_release_finish(&release);
+        forget_all();
+        unlink(stage_in_directory());
+    }
+}
+
+Test(stage, of_a_child_that_writes_elsewhere_or_ends_well_is_whole)
+{
+    for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+        int status, fd = created("app", O_WRONLY | O_TRUNC, 0);
+        pid_t child = fork();
+        if (!child) {
+            if (!elsewhere)
+                dup2(fd, STAGE_OUTPUT);
+            stage_note_writer();
+            _exit(0);
+        }
+        waitpid(child, &status, 0);
+        stage_writer_ended(child, elsewhere);
+        cr_expect_eq(let_go(fd), STAGE_READY, "elsewhere %d", elsewhere);
+        stage_release_finish(&release);
+        forget_all();
+        unlink(stage_in_directory());
+    }
+}
+
+/* At exit, and before an exec, it isn't published either. */
+Test(stage, that_is_aborted_is_never_published)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "half");
+    cr_expect(abort_with(fd, ENOSPC));
+    cr_expect_eq(release_at(STAGE_AT_EXIT), 0);
+    struct stage_release stranger = { .asker = -1 };
+    cr_expect_not(stage_publish_next(&stranger, STAGE_SURVIVES, false));
+    cr_expect_eq(each_name(NULL), 1);
+    cr_expect_str_eq(content("app"), OLD);
+    cr_expect_eq(let_go(fd), STAGE_ABORTED, "an exec that failed doesn't hide it");
+    stage_release_finish(&release);
 }
 
 static size_t traced(long number, size_t from)
@@ -1549,10 +1811,23 @@ Test(stage, is_adopted_only_where_everything_agrees)
     cr_expect_eq(stage_known_count, 1, "whatever its past: now everything agrees");
     forget_all();
     unlink(forged);
-    expect_not_adopted("a file that was unlinked");
-    put(forged, "another", 0755);
-    expect_not_adopted("a file under whose name there is another");
+    for (int other = 0; other < 2; other++) { /* what is written to it is lost: this image is to be told, and no more */
+        stage_adopt();
+        cr_expect_eq(stage_known_count, 1);
+        cr_expect_eq(let_go(dup(fd)), STAGE_HELD);
+        stage_release_finish(&release);
+        forget_all();
+        put(forged, "another", 0755);
+    }
+    stage_adopt();
+    cr_expect_eq(let_go(fd), STAGE_ABORTED);
+    stage_release_finish(&release);
+    cr_expect_str_eq(content(forged), "another");
     unlink(forged);
+    fd = inherited("app");
+    unlink(stage_in_directory());
+    unlink("app");
+    expect_not_adopted("a file that went with its target");
     close(fd);
 
     cr_assert_eq(mkdir(forged, 0700), 0);
@@ -2425,6 +2700,45 @@ Test(stage_fault, while_it_is_let_go)
                 release_at(STAGE_AT_EXIT);
                 cr_expect_str_eq(content("app"), "NEW", "%s: the bytes don't arrive at exit either", at);
             }
+            forget_all();
+            each_name(remove_name);
+            if (!fault.hit)
+                break;
+        }
+    cr_assert_gt(n, 8, "only %u calls were seen", n);
+}
+
+/* Aborts with the nth call failing, for each n: this process publishes nothing, whatever becomes of the name. */
+Test(stage_fault, while_it_is_aborted)
+{
+    unsigned n = 0;
+    for (size_t e = 0; e < COUNT(walk_errors); e++)
+        for (n = 1;; n++) {
+            put("app", OLD, 0755);
+            unsigned open_before = descriptors();
+            int fd = created("app", O_WRONLY | O_TRUNC, 0);
+            say(fd, "half");
+            fail(0, n, walk_errors[e]);
+            errno = EAGAIN;
+            bool aborted = abort_with(fd, ENOSPC);
+            int error = errno;
+            fail_no_more();
+
+            char at[128];
+            snprintf(at, sizeof at, "call %u (number %ld) fails with %s", n, fault.hit, strerrorname_np(walk_errors[e]));
+            cr_expect_eq(error, EAGAIN, "%s: errno %d", at, error);
+            cr_expect(aborted || fault.hit == SYS_statx, "%s: not aborted", at); /* not to be known for a stage */
+            if (aborted) {
+                cr_expect_eq(let_go(fd), STAGE_ABORTED, "%s", at);
+                stage_release_finish(&release);
+                cr_expect_eq(stage_known_count, 0, "%s: still known", at);
+                cr_expect(!*stage_in_directory() || fault.hit == SYS_unlinkat || fault.hit == SYS_statx, "%s: the name is left",
+                          at);
+            } else {
+                close(fd);
+            }
+            cr_expect_str_eq(content("app"), OLD, "%s: half a file", at);
+            cr_expect_eq(descriptors(), open_before, "%s: descriptors are left", at);
             forget_all();
             each_name(remove_name);
             if (!fault.hit)

@@ -12,8 +12,12 @@
 
 #include <features.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <sys/resource.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 
 #include "../sys/call.h"
 #include "../sys/next.h"
@@ -32,7 +36,7 @@ struct next {
 #undef ENTRY
 };
 
-extern struct next next;
+extern struct next next __attribute__((visibility("hidden")));
 
 /* Finds a libc function for NEXT. One that this libc lacks answers -1 and ENOSYS. */
 next_function next_find(const char *name);

@@ -62,16 +62,25 @@ static int start(const char *op, const char *path, bool searches, const struct s
     return run_program(&run, attempt_spawn);
 }
 
+static int answer(int error, const pid_t *pid)
+{
+    if (unlikely(stage_known_count) && !error && pid)
+        stage_note_child(*pid);
+    return error;
+}
+
 int wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                      char *const argv[], char *const envp[])
 {
-    return start("posix_spawn", path, false, &(struct spawn){ NEXT(posix_spawn), pid, actions, attributes }, argv, envp);
+    return answer(start("posix_spawn", path, false, &(struct spawn){ NEXT(posix_spawn), pid, actions, attributes }, argv, envp),
+                  pid);
 }
 
 int wrap_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                       char *const argv[], char *const envp[])
 {
-    return start("posix_spawnp", file, true, &(struct spawn){ NEXT(posix_spawnp), pid, actions, attributes }, argv, envp);
+    return answer(start("posix_spawnp", file, true, &(struct spawn){ NEXT(posix_spawnp), pid, actions, attributes }, argv, envp),
+                  pid);
 }
 
 #if __GLIBC_PREREQ(2, 39)

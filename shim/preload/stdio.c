@@ -6,6 +6,7 @@
 #include "../remedy/write.h"
 #include "../sys/directory.h"
 #include "entries.h"
+#include "streams.h"
 
 /* The open flags that a mode string stands for, as in fopen(3); what follows a comma isn't about them. */
 static int mode_flags(const char *mode)
@@ -139,8 +140,8 @@ static FILE *reopen_stream(reopen *real, const char *op, const char *path, const
 {
     int saved = errno, number = fileno(stream);
     struct stage_release release = { .asker = -1 };
-    if (unlikely(stage_known_count))
-        stage_release_begin(&release, number);
+    if (unlikely(stage_known_count) && stage_release_begin(&release, number))
+        stream_finish(op, stream); /* as it will do itself; it doesn't say how that went */
     errno = saved;
     int fd = forestall(stream, op, path, mode);
     FILE *reopened = unlikely(fd >= 0) ? reopen_on(fd, real, mode, stream, number) : real(path, mode, stream);
@@ -164,13 +165,43 @@ FILE *wrap_freopen64(const char *path, const char *mode, FILE *stream)
     return reopen_stream(NEXT(freopen64), "freopen64", path, mode, stream);
 }
 
+static void forgive(const char *op, FILE *stream)
+{
+    if (unlikely(stage_known_count))
+        stream_forgive(op, stream);
+}
+
+void wrap_clearerr(FILE *stream)
+{
+    forgive("clearerr", stream);
+    NEXT(clearerr)(stream);
+}
+
+void wrap_clearerr_unlocked(FILE *stream)
+{
+    forgive("clearerr_unlocked", stream);
+    NEXT(clearerr_unlocked)(stream);
+}
+
+void wrap_rewind(FILE *stream)
+{
+    forgive("rewind", stream);
+    NEXT(rewind)(stream);
+}
+
 int wrap_fclose(FILE *stream)
 {
     if (likely(!stage_known_count))
         return NEXT(fclose)(stream);
-    int saved = errno;
+    int saved = errno, finished = 0, error = 0;
     struct stage_release release;
-    stage_release_begin(&release, fileno(stream));
+    if (stage_release_begin(&release, fileno(stream)) && (finished = stream_finish("fclose", stream)))
+        error = errno;
     errno = saved;
-    return release_end(&release, "fclose", NEXT(fclose)(stream));
+    int result = NEXT(fclose)(stream);
+    if (finished && !result) {
+        errno = error;
+        result = finished;
+    }
+    return release_end(&release, "fclose", result);
 }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "../policy/policy.h"
+#include "../remedy/failure.h"
 #include "../remedy/refuse.h"
 #include "../remedy/release.h"
 #include "../remedy/rename.h"
@@ -98,6 +99,14 @@ static long close_over(long number, int fd, long a, long b, long c)
     return number == SYS_close ? release_end(&release, "syscall", (int)result) : release_over(&release, "syscall", (int)result);
 }
 
+/* As the wrappers in write.c do. */
+static long answer_write(long result, int fd)
+{
+    if (unlikely(stage_known_count && result < 0))
+        failure_of_write("syscall", fd, errno);
+    return result;
+}
+
 long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
     struct write_open open;
@@ -148,6 +157,30 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
         if (unlikely(stage_known_count) && !(int)c && (unsigned)a <= (unsigned)b)
             release_range("syscall", (unsigned)a, (unsigned)b);
         break;
+    case SYS_fallocate:
+        if ((int)b == FALLOC_FL_KEEP_SIZE)
+            break;
+        /* fall through */
+    case SYS_write:
+    case SYS_pwrite64:
+    case SYS_writev:
+    case SYS_pwritev:
+    case SYS_pwritev2:
+    case SYS_sendfile:
+    case SYS_ftruncate:
+    case SYS_fsync:
+    case SYS_fdatasync:
+    case SYS_sync_file_range:
+#ifdef __i386__
+    case SYS_sendfile64:
+    case SYS_ftruncate64:
+#endif
+        return answer_write(call(number, a, b, c, d, e, f), (int)a);
+    case SYS_copy_file_range:
+    case SYS_splice:
+        return answer_write(call(number, a, b, c, d, e, f), (int)c);
+    case SYS_wait4:
+        return wrap_wait4((pid_t)a, (int *)b, (int)c, (struct rusage *)d);
     case SYS_flock:
         return wrap_flock((int)a, (int)b);
     case SYS_exit: /* of the last thread is the end of the process */

@@ -163,6 +163,7 @@ static void compose_message(struct intervention *intervention)
           ": a new file took its name while somebody could still write to it" },
         { "discarded", " was busy, and then unlinked, moved away or replaced by somebody: what was written is gone",
           " was unlinked, moved away or replaced by somebody: what was written is gone" },
+        { "aborted", ": the new file could not be finished; it is gone, and what was there before stays", NULL },
         { "failed", " could not be replaced: the bytes are in the stage, which was kept", NULL },
         { "pending", " will be replaced when the last holder of the stage lets go", NULL },
         { "refused", "io_uring was refused, so that the program's files can be seen", NULL },

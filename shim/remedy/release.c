@@ -3,6 +3,7 @@
 #include "../sys/clock.h"
 #include "../sys/directory.h"
 #include "../sys/scratch.h"
+#include "failure.h"
 #include "intervention.h"
 
 #define TRANSIENT_NS (30 * CLOCK_MS)
@@ -123,7 +124,11 @@ static int settle(struct stage_release *release, const char *op)
     struct event *event = &intervention->event;
     int result = 0;
     enum stage_end end = ask(release, report);
-    if (end != STAGE_NONE && end != STAGE_HELD) {
+    if (end == STAGE_SPOILT) {
+        failure_of_child(op, release);
+        end = stage_release_end(release, report);
+    }
+    if (end != STAGE_NONE && end != STAGE_HELD && end != STAGE_ABORTED) {
         decide(intervention);
         if (report->op)
             event->op = report->op;
@@ -136,7 +141,9 @@ static int settle(struct stage_release *release, const char *op)
     if (end == STAGE_READY) {
         result = commit(intervention, release);
     } else {
-        if (end == STAGE_PENDING) {
+        if (end == STAGE_ABORTED) {
+            result = -1;
+        } else if (end == STAGE_PENDING) {
             stage_set_pending(release);
             intervention_say(intervention, "pending", "pending", "replaced");
         } else if (end == STAGE_LOST) {
@@ -158,6 +165,8 @@ int release_end(struct stage_release *release, const char *op, int result)
         release_pending(op);
         return result;
     }
+    if (result < 0)
+        failure_of_close(op, release, saved);
     int failed = settle(release, op);
     if (failed && result >= 0)
         return -1;

@@ -220,6 +220,8 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
     struct environment copy = { 0 };
     bool announces = false;
 
+    if (!run->spawns)
+        stage_note_writer();
     if (candidate && reach_candidate(run, candidate)) {
         if (run->spawns)
             release_pending(run->op);

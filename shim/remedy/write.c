@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../stage/stage.h"
+#include "failure.h"
 #include "intervention.h"
 #include "release.h"
 #include "turn.h"
@@ -145,6 +146,8 @@ static int truncate_stage(const char *op, int fd, int64_t length)
 {
     struct stage_release release;
     int result = sys_ftruncate(fd, length);
+    if (result < 0)
+        failure_of_write(op, fd, errno);
     stage_release_begin(&release, fd);
     sys_close_quietly(fd);
     return release_end(&release, op, result);

@@ -4,15 +4,19 @@
 #include "../sys/scratch.h"
 #include "../sys/text.h"
 #include "name.h"
+#include "report.h"
 #include "stage.h"
 
-/* Whether `path` is really this descriptor's, a stage's, and made by somebody who may replace the target. */
+/*
+ * Whether `path` is really this descriptor's, a stage's, and made by somebody who may replace the target. One that has lost its
+ * name is known for nothing but to tell this image, too, that what it writes is lost.
+ */
 static bool is_believable(int fd, const char *path, const struct stage_name *name, struct stage_known *known)
 {
     struct statx opened, named, target;
-    if (sys_fstat(fd, &opened) < 0 || !S_ISREG(opened.stx_mode) || opened.stx_nlink != 1)
+    if (sys_fstat(fd, &opened) < 0 || !S_ISREG(opened.stx_mode) || opened.stx_nlink > 1)
         return false;
-    if (sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &named) < 0 || !sys_same_file(&opened, &named))
+    if (opened.stx_nlink && (sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &named) < 0 || !sys_same_file(&opened, &named)))
         return false;
 
     struct text text = TEXT(known->target);
@@ -21,6 +25,8 @@ static bool is_believable(int fd, const char *path, const struct stage_name *nam
     text_bytes(&text, base + 1, name->base_length);
     bool has_target = sys_statx(AT_FDCWD, known->target, AT_SYMLINK_NOFOLLOW, &target) == 0;
     uid_t uid = sys_geteuid();
+    if (!opened.stx_nlink && !has_target)
+        return false;
     if (opened.stx_uid != uid && uid != 0 && !(has_target && opened.stx_uid == target.stx_uid))
         return false;
 
@@ -31,6 +37,7 @@ static bool is_believable(int fd, const char *path, const struct stage_name *nam
     known->target_then = (struct statx){ 0 };
     known->kind = name->kind;
     known->creator = name->creator;
+    known->error = opened.stx_nlink ? 0 : EIO;
     return true;
 }
 
@@ -38,8 +45,11 @@ static bool is_believable(int fd, const char *path, const struct stage_name *nam
 static bool adopt(int fd, struct stage_known *known)
 {
     struct stage_name name;
-    return descriptor_path(fd, known->path, sizeof known->path) && stage_name_parse(text_base(known->path), &name) && name.whole &&
-           !stage_is(fd) && is_believable(fd, known->path, &name, known);
+    if (!descriptor_path(fd, known->path, sizeof known->path))
+        return false;
+    report_cut_deleted(known->path);
+    return stage_name_parse(text_base(known->path), &name) && name.whole && !stage_is(fd) &&
+           is_believable(fd, known->path, &name, known);
 }
 
 void stage_adopt(void)
@@ -55,6 +65,8 @@ void stage_adopt(void)
             }
     if (known)
         known_abandon(known);
+    if (stage_known_count)
+        stage_share_writers();
     if (own)
         directory_close(own);
     scratch_unmap(own, sizeof *own);

@@ -6,30 +6,8 @@
 #include "attributes.h"
 #include "copy.h"
 #include "name.h"
+#include "place.h"
 #include "stage.h"
-
-/*
- * Where both names are: a descriptor of their directory, so that nobody who renames or links directories can lead the rename
- * elsewhere, and the names in it. Where no descriptor is to be had, AT_FDCWD and the whole paths.
- */
-struct place {
-    int dirfd;
-    const char *stage, *target;
-};
-
-static struct place open_place(struct stage_report *report)
-{
-    const char *stage = text_base(report->path);
-    size_t length = (size_t)(stage - report->path) - 1;
-    report->path[length] = '\0'; /* the directory, for the call */
-    int dirfd = sys_openat(AT_FDCWD, length ? report->path : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    if (dirfd < 0 && errno == EACCES)
-        dirfd = sys_openat(AT_FDCWD, length ? report->path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    report->path[length] = '/';
-    if (dirfd < 0)
-        return (struct place){ AT_FDCWD, report->path, report->target };
-    return (struct place){ dirfd, stage, text_base(report->target) };
-}
 
 /* File systems that can't sync a file (EINVAL, EROFS) have nothing that a power cut could take. */
 static bool sync_file(int fd, enum stage_sync sync)
@@ -198,21 +176,19 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
     return same ? STAGE_REPLACED : STAGE_OVERTAKEN;
 }
 
-static void end(struct stage_release *release, const struct place *place)
+static void end(struct stage_release *release, struct place *place)
 {
-    if (place->dirfd != AT_FDCWD)
-        sys_close_quietly(place->dirfd);
+    place_close(place);
     known_forget(release->known);
     stage_release_finish(release);
 }
 
 enum stage_outcome stage_commit(struct stage_release *release, enum stage_sync sync, struct stage_report *report)
 {
-    struct place place = open_place(report);
+    struct place place = place_open(report);
     enum stage_outcome outcome = commit(release, &place, sync, report);
     if (outcome == STAGE_FAILED && errno == ETXTBSY) {
-        if (place.dirfd != AT_FDCWD)
-            sys_close_quietly(place.dirfd);
+        place_close(&place);
         return STAGE_BUSY;
     }
     if (outcome == STAGE_FAILED)
@@ -224,7 +200,7 @@ enum stage_outcome stage_commit(struct stage_release *release, enum stage_sync s
 void stage_keep(struct stage_release *release, struct stage_report *report)
 {
     int saved = errno;
-    struct place place = open_place(report);
+    struct place place = place_open(report);
     keep_bytes(&place, report);
     end(release, &place);
     errno = saved;

@@ -356,9 +356,10 @@ int stage_create(const struct stage_request *request, const char **reason)
 
     if (*reason)
         undo(&birth);
-    else if (is_trackable(&birth))
+    else if (is_trackable(&birth)) {
         known_publish(birth.known);
-    else if (birth.known)
+        stage_share_writers();
+    } else if (birth.known)
         known_abandon(birth.known);
     locks_leave(birth.turn);
     sys_close_quietly(birth.dirfd);
@@ -366,16 +367,28 @@ int stage_create(const struct stage_request *request, const char **reason)
     return birth.caller_fd;
 }
 
+static bool is_of_target(const struct stage_known *known, const struct stage_target *target)
+{
+    if (!target->file.stx_mode)
+        return known->kind == STAGE_OF_NEW && !strcmp(known->target, target->path);
+    return known->target_inode == target->file.stx_ino && known->target_device == sys_device(&target->file);
+}
+
 int stage_join(const struct stage_target *target, int flags)
 {
-    struct stage_known *known = target->file.stx_mode ? known_find_target(sys_device(&target->file), target->file.stx_ino).slot
-                                                      : known_find_new(target->path).slot;
-    if (!known)
-        return -1;
-    known->pending = false; /* this process writes again */
-    /* O_TRUNC empties what there is, as it would in place. A moved directory, or a chroot, hides the path, not the descriptor. */
-    int fd = open_named(AT_FDCWD, known->path, known->device, known->inode, flags, true);
-    return fd >= 0 ? fd : stage_reopen(known, flags);
+    int fd = -1;
+    for (struct known_use use = { 0 }; fd < 0 && (use = known_next(use.slot)).slot;) {
+        struct stage_known *known = use.slot;
+        if (known->error || !is_of_target(known, target))
+            continue;
+        /* O_TRUNC empties what there is, as in place. A moved directory, or a chroot, hides the path, not the descriptor. */
+        fd = open_named(AT_FDCWD, known->path, known->device, known->inode, flags, true);
+        if (fd < 0)
+            fd = stage_reopen(known, flags);
+        if (fd >= 0)
+            known->pending = false; /* this process writes again */
+    }
+    return fd;
 }
 
 void stage_join_opened(int fd)

@@ -17,6 +17,8 @@ struct stage_known *known_reserve(void)
         if ((state & STATE_MASK) == FREE && __atomic_compare_exchange_n(&known->state, &state, state + NEXT_USE + FILLING, false,
                                                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             known->pending = false;
+            known->error = 0;
+            known->bereaved = 0;
             known->op = NULL;
             return known;
         }
@@ -38,6 +40,13 @@ void known_abandon(struct stage_known *known)
 bool known_is_current(struct known_use use)
 {
     return __atomic_load_n(&use.slot->state, __ATOMIC_ACQUIRE) == use.state;
+}
+
+bool known_fail(struct known_use use, int error)
+{
+    int none = 0;
+    return known_is_current(use) &&
+           __atomic_compare_exchange_n(&use.slot->error, &none, error, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 void known_forget(struct known_use use)
@@ -63,24 +72,6 @@ struct known_use known_find(uint64_t device, uint64_t inode)
     struct known_use use = { 0 };
     while ((use = known_next(use.slot)).slot)
         if (use.slot->inode == inode && use.slot->device == device)
-            return use;
-    return use;
-}
-
-struct known_use known_find_target(uint64_t device, uint64_t inode)
-{
-    struct known_use use = { 0 };
-    while ((use = known_next(use.slot)).slot)
-        if (use.slot->target_inode == inode && use.slot->target_device == device)
-            return use;
-    return use;
-}
-
-struct known_use known_find_new(const char *target)
-{
-    struct known_use use = { 0 };
-    while ((use = known_next(use.slot)).slot)
-        if (use.slot->kind == STAGE_OF_NEW && !strcmp(use.slot->target, target))
             return use;
     return use;
 }

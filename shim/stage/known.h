@@ -26,7 +26,11 @@ struct stage_known {
     uint64_t target_device, target_inode; /* of the file that it will replace, when it was made; 0: there was none */
     struct statx target_then;             /* what that was then; all zero in a process that adopted the stage */
     pid_t creator;
-    bool pending;        /* the creator has let go, and said so */
+    bool pending;   /* the creator has let go, and said so */
+    int error;      /* of a write that failed: it is never published; 0: none; by atomic operations */
+    pid_t bereaved; /* the process of which a child was killed that wrote to it, and then it was: */
+    struct statx_timestamp killed_mtime;
+    uint64_t killed_size;
     const char *op;      /* the entry point that asked for it; NULL in a process that adopted it */
     char path[PATH_MAX]; /* when it was made or adopted; a directory may have moved since */
     char target[PATH_MAX];
@@ -50,16 +54,28 @@ struct known_use {
 struct known_use known_next(const struct stage_known *previous);
 
 struct known_use known_find(uint64_t device, uint64_t inode);
-struct known_use known_find_target(uint64_t device, uint64_t inode);
 
-/* That of a new file, by the path that it will have. */
-struct known_use known_find_new(const char *target);
+/* The one that a descriptor is of. In release.c. */
+struct known_use known_of(int fd);
 
-/* Opens a stage through a descriptor that this process has of it, and takes the lock; -1 where it has none. In release.c. */
+/*
+ * Opens a stage through a descriptor that this process has of it, and takes the lock; -1 where it has none, or the file has no
+ * name any more. In release.c.
+ */
 int stage_reopen(const struct stage_known *, int flags);
 
 /* Whether the slot still has that use. Another thread may end it at any moment. */
 bool known_is_current(struct known_use);
+
+/* Remembers that a child that wrote to it was killed, and what it left. In release.c. */
+enum stage_note { STAGE_ANYWAY, STAGE_IF_EMPTY };
+void stage_note_killed(struct stage_known *, enum stage_note);
+
+/* The same for children that nobody has waited for yet. In writers.c. */
+void writers_look(struct stage_known *);
+
+/* A write to it has failed. Returns false when that was known, or the use is over. */
+bool known_fail(struct known_use, int error);
 
 /* The stage is no more. Does nothing when that was known. */
 void known_forget(struct known_use);

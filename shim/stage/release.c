@@ -6,9 +6,11 @@
 #include "../sys/text.h"
 #include "mapping.h"
 #include "name.h"
+#include "place.h"
+#include "report.h"
 #include "stage.h"
 
-static struct known_use known_of(int fd)
+struct known_use known_of(int fd)
 {
     struct statx file;
     return sys_fstat(fd, &file) < 0 ? (struct known_use){ 0 } : known_find(sys_device(&file), file.stx_ino);
@@ -22,19 +24,11 @@ bool stage_is(int fd)
     return is;
 }
 
-/* Whether the stage is still where it was made; asked without a descriptor. */
-static bool has_its_path(const struct stage_known *known)
-{
-    struct statx file;
-    return sys_statx(AT_FDCWD, known->path, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_ino == known->inode &&
-           sys_device(&file) == known->device;
-}
-
 bool stage_identify(int fd, struct stage_identity *identity)
 {
     int saved = errno;
     const struct stage_known *known = known_of(fd).slot;
-    bool is = known && known->target_inode && has_its_path(known);
+    bool is = known && known->target_inode && (known->error || report_has_path(known));
     errno = saved;
     if (!is)
         return false;
@@ -75,6 +69,9 @@ static void join(struct stage_release *release, struct known_use known, int fd)
     *release = (struct stage_release){ .known = known, .asker = open_asker(descriptor_link(link, fd)), .held = true };
     if (release->asker >= 0)
         sys_flock(release->asker, LOCK_SH | LOCK_NB);
+    /* While it is held nobody takes its name away for a good reason. */
+    if (!known.slot->error && report_is_removed(fd, known.slot))
+        known_fail(known, EIO);
 }
 
 bool stage_release_begin(struct stage_release *release, int fd)
@@ -112,7 +109,10 @@ int stage_reopen(const struct stage_known *known, int flags)
 {
     char link[DESCRIPTOR_LINK_SIZE];
     int held = find_descriptor(known, ANY);
-    int fd = held < 0 ? -1 : sys_openat(AT_FDCWD, descriptor_link(link, held), flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
+    struct statx file;
+    if (held < 0 || (sys_fstat(held, &file) == 0 && !file.stx_nlink))
+        return -1;
+    int fd = sys_openat(AT_FDCWD, descriptor_link(link, held), flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
     if (fd >= 0)
         sys_flock(fd, LOCK_SH | LOCK_NB);
     return fd;
@@ -177,6 +177,7 @@ bool stage_release_next(struct stage_release *release, enum stage_moment moment)
             found = true;
         }
         release->last_word = ours;
+        release->leaves = true;
     }
     errno = saved;
     return found;
@@ -199,7 +200,7 @@ bool stage_publish_next(struct stage_release *release, enum stage_survivor which
     int saved = errno, fd = -1;
     struct known_use known = release->known;
     while (fd < 0 && (known = known_next(known.slot)).slot) {
-        if (unadoptable && is_adoptable(known.slot))
+        if (known.slot->error || (unadoptable && is_adoptable(known.slot)))
             continue;
         if ((fd = find_survivor(known.slot, which)) >= 0) {
             join(release, known, fd);
@@ -227,7 +228,7 @@ bool stage_pending_next(struct stage_release *release)
         if (!known.slot->pending)
             continue;
         *release = (struct stage_release){ .known = known, .asker = -1 };
-        if (!has_its_path(known.slot))
+        if (!report_has_path(known.slot))
             known_forget(known);
         else if (open_missing_asker(release) && sys_flock(release->asker, LOCK_EX | LOCK_NB) == 0)
             return true;
@@ -236,55 +237,35 @@ bool stage_pending_next(struct stage_release *release)
     return false;
 }
 
-static bool copy_path(char *to, const char *from)
-{
-    struct text text = text_over(to, PATH_MAX);
-    text_add(&text, from);
-    return !text.full;
-}
-
-/* The paths of the stage and its target, from the stage's own as it is now: its directory may have moved. */
-static bool paths_of_asker(const struct stage_release *release, struct stage_report *report)
-{
-    struct stage_name name;
-    const char *base = text_base(report->path);
-    if (!stage_name_parse(base, &name))
-        return false;
-    struct text target = TEXT(report->target);
-    text_bytes(&target, report->path, (size_t)(base - report->path));
-    if (name.whole)
-        text_bytes(&target, base + 1, name.base_length);
-    else
-        text_add(&target, text_base(release->known.slot->target));
-    return !target.full;
-}
-
-static bool is_target_now(const struct stage_known *known)
+void stage_note_killed(struct stage_known *known, enum stage_note when)
 {
     struct statx file;
-    return sys_statx(AT_FDCWD, known->target, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_ino == known->inode &&
-           sys_device(&file) == known->device;
+    int fd = find_descriptor(known, ANY);
+    if (sys_statx(fd < 0 ? AT_FDCWD : fd, fd < 0 ? known->path : "", fd < 0 ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH, &file) < 0 ||
+        (when == STAGE_IF_EMPTY && file.stx_size))
+        return;
+    known->killed_mtime = file.stx_mtime;
+    known->killed_size = file.stx_size;
+    known->bereaved = sys_getpid();
 }
 
-/* Fills the report. STAGE_READY: it is still a stage; STAGE_NONE: no longer; STAGE_LOST: that can't be found out. */
-static enum stage_end fill_report(const struct stage_release *release, struct stage_report *report)
+/* A program that goes on writing has taken note of the death. */
+static bool is_as_killed(const struct stage_known *known, const char *path)
 {
-    const struct stage_known *known = release->known.slot;
-    report->device = known->device;
-    report->inode = known->inode;
-    report->op = known->op;
-    report->kind = known->kind;
-    if (release->asker >= 0 && descriptor_path(release->asker, report->path, sizeof report->path) &&
-        paths_of_asker(release, report))
-        return STAGE_READY;
-    /*
-     * Nothing can be opened or read, or the descriptor dates from before the stage had a name (a vfork child that was
-     * started meanwhile has such a one): where it was made, then.
-     */
-    bool copied = copy_path(report->path, known->path) && copy_path(report->target, known->target);
-    if (copied && known_is_current(release->known) && has_its_path(known))
-        return STAGE_READY;
-    return release->held && release->asker < 0 && !is_target_now(known) ? STAGE_LOST : STAGE_NONE;
+    struct statx file;
+    return sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_size == known->killed_size &&
+           file.stx_mtime.tv_sec == known->killed_mtime.tv_sec && file.stx_mtime.tv_nsec == known->killed_mtime.tv_nsec;
+}
+
+/* Nobody publishes it any more; the program is told when it has let go of all of it. */
+static enum stage_end end_aborted(struct stage_release *release)
+{
+    int error = release->known.slot->error;
+    if (find_descriptor(release->known.slot, ANY) >= 0)
+        return STAGE_HELD;
+    known_forget(release->known);
+    errno = error;
+    return STAGE_ABORTED;
 }
 
 /*
@@ -298,14 +279,21 @@ static bool claim(const struct stage_release *release)
 
 enum stage_end stage_release_end(struct stage_release *release, struct stage_report *report)
 {
-    const struct stage_known *known = release->known.slot;
+    struct stage_known *known = release->known.slot;
+    if (known->error)
+        return end_aborted(release);
     bool can_ask = open_missing_asker(release);
     /* Where nobody can be asked, the bytes matter more than who else may write: it is published early. */
     report->early = !can_ask || sys_flock(release->asker, LOCK_EX | LOCK_NB) < 0;
     /* After the lock: whoever had it before us may have been committing. */
-    enum stage_end end = fill_report(release, report);
+    enum stage_end end = report_fill(release, report);
     if (end == STAGE_NONE)
         known_forget(release->known);
+    if (end == STAGE_READY)
+        writers_look(known);
+    if (end == STAGE_READY && known->bereaved == sys_getpid() && is_as_killed(known, report->path) &&
+        (release->leaves || find_descriptor(known, ANY) < 0))
+        return STAGE_SPOILT;
     if (end != STAGE_READY || !can_ask || !report->early)
         return end;
     if (release->last_word)
@@ -324,6 +312,27 @@ void stage_set_pending(const struct stage_release *release)
     release->known.slot->pending = true;
 }
 
+bool stage_abort(struct stage_release *release, int error, struct stage_report *report)
+{
+    int saved = errno;
+    struct statx file;
+    bool aborted = (!report || report_fill(release, report) == STAGE_READY) && known_fail(release->known, error);
+    if (aborted && !report) {
+        if (report_has_path(release->known.slot))
+            sys_unlinkat(AT_FDCWD, release->known.slot->path);
+    } else if (aborted) { /* known first: no other thread publishes it meanwhile */
+        struct place place = place_open(report);
+        if (sys_statx(place.dirfd, place.stage, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_ino == report->inode &&
+            sys_device(&file) == report->device) {
+            report->bytes = file.stx_size;
+            sys_unlinkat(place.dirfd, place.stage);
+        }
+        place_close(&place);
+    }
+    errno = saved;
+    return aborted;
+}
+
 void stage_release_finish(struct stage_release *release)
 {
     sys_close_quietly(release->asker);
@@ -334,7 +343,8 @@ void stage_forget_gone(void)
 {
     int saved = errno;
     for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
-        if (known.slot->creator != sys_getpid() && !has_its_path(known.slot) && find_descriptor(known.slot, ANY) < 0)
+        if ((known.slot->creator != sys_getpid() || known.slot->error) && !report_has_path(known.slot) &&
+            find_descriptor(known.slot, ANY) < 0)
             known_forget(known);
     errno = saved;
 }

@@ -6,6 +6,8 @@
  *      born without a name,  │ ▲                                            │ rename fails: keeps its own name,
  *      locked, then linked   │ └── stage_adopt, by the next image           │ the program is told
  *                            │
+ *                            ├── a write fails, or a writing child is killed and its parent lets go: ABORTED by stage_abort,
+ *                            │   without a name; the last close says so
  *                            └── every holder is killed: LITTER, until stage_sweep
  *
  * The kernel is the reference count. Whoever writes to a stage holds a shared flock on the open file description, which
@@ -125,6 +127,7 @@ struct stage_release {
     int asker;              /* our own description, which has joined the holders; -1 when there was no descriptor to be had */
     bool held;              /* this process had a descriptor of it when the release began */
     bool last_word;         /* the creator's exit: commit, held or not */
+    bool leaves;            /* at exit or exec: this process lets go of it, though it has descriptors still */
 };
 
 /* Before one descriptor goes. Returns false, quickly, when it isn't a stage's. */
@@ -160,6 +163,8 @@ enum stage_end {
     STAGE_HELD,    /* somebody else will finish it */
     STAGE_PENDING, /* likewise, but this process made it, and nobody has been told yet */
     STAGE_READY,   /* nobody writes any more, or this is the creator's last word: to be committed */
+    STAGE_SPOILT,  /* a child that wrote to it was killed, nobody has written since, and this process lets go: to be aborted */
+    STAGE_ABORTED, /* a write to it had failed, and this was the process's last descriptor: the program is to be told, errno */
     STAGE_LOST,    /* it is out of reach (another root, without /proc): the bytes are in it still, where the report says */
 };
 
@@ -169,6 +174,14 @@ enum stage_end {
  * answer is STAGE_READY.
  */
 enum stage_end stage_release_end(struct stage_release *, struct stage_report *);
+
+/*
+ * A write to it has failed: takes its name away, so that no process can publish half a file. From then on this process knows
+ * that it is ABORTED, and other holders find out when they let go of it. Fills the report, which may be NULL where there is no
+ * memory for one. Returns false when it was so before, or the stage has its target's name already: then the writer writes in place.
+ * Keeps errno.
+ */
+bool stage_abort(struct stage_release *, int error, struct stage_report *);
 
 /* Remembers that this has been said, and that the program goes on without the stage. */
 void stage_set_pending(const struct stage_release *);
@@ -205,6 +218,22 @@ void stage_discard(struct stage_release *);
  * that name is the descriptor's, is a regular file with one link, and belongs to this user or the target's owner.
  */
 void stage_adopt(void);
+
+/*
+ * Children that die. A parent that shares a stage with its child (a shell whose redirection it is) lives on, and lets go of it
+ * like after a writer that has done its work. So who is about to write notes it where its parent will see it, and the parent, when
+ * it learns how the child has ended, remembers the stage that a killed one has left.
+ *
+ * A writer is who has a stage as its standard output when it execs (stage_note_writer, in the child) or was spawned with it
+ * (stage_note_child, in the parent). Other descriptors are often inherited by mistake.
+ */
+#define STAGE_OUTPUT 1
+void stage_note_writer(void);
+void stage_note_child(pid_t);
+void stage_writer_ended(pid_t, bool killed);
+
+/* Before a child can be forked that may write: makes the place for those notes. */
+void stage_share_writers(void);
 
 /* Forgets the stages of others, vfork children among them, that are finished: their slots would be lost. */
 void stage_forget_gone(void);

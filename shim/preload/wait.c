@@ -1,0 +1,74 @@
+#include "../stage/stage.h"
+#include "entries.h"
+
+/*
+ * A program that doesn't want to know how its child ended is asked for the status all the same: it may have come to have a stage
+ * while it waited.
+ */
+
+static pid_t answer(pid_t pid, const int *status)
+{
+    if (unlikely(stage_known_count) && pid > 0 && (WIFEXITED(*status) || WIFSIGNALED(*status)))
+        stage_writer_ended(pid, WIFSIGNALED(*status));
+    return pid;
+}
+
+pid_t wrap_wait(int *status)
+{
+    int own = 0;
+    status = status ? status : &own;
+    return answer(NEXT(wait)(status), status);
+}
+
+pid_t wrap___wait(int *status)
+{
+    int own = 0;
+    status = status ? status : &own;
+    return answer(NEXT(__wait)(status), status);
+}
+
+pid_t wrap_waitpid(pid_t which, int *status, int options)
+{
+    int own = 0;
+    status = status ? status : &own;
+    return answer(NEXT(waitpid)(which, status, options), status);
+}
+
+pid_t wrap___waitpid(pid_t which, int *status, int options)
+{
+    int own = 0;
+    status = status ? status : &own;
+    return answer(NEXT(__waitpid)(which, status, options), status);
+}
+
+pid_t wrap_wait3(int *status, int options, struct rusage *usage)
+{
+    int own = 0;
+    status = status ? status : &own;
+    return answer(NEXT(wait3)(status, options, usage), status);
+}
+
+pid_t wrap_wait4(pid_t which, int *status, int options, struct rusage *usage)
+{
+    int own = 0;
+    status = status ? status : &own;
+    return answer(NEXT(wait4)(which, status, options, usage), status);
+}
+
+int wrap_waitid(idtype_t kind, id_t which, siginfo_t *info, int options)
+{
+    siginfo_t own = { 0 };
+    info = info ? info : &own;
+    int result = NEXT(waitid)(kind, which, info, options);
+    if (unlikely(stage_known_count) && result == 0 && info->si_pid > 0)
+        switch (info->si_code) {
+        case CLD_EXITED:
+        case CLD_KILLED:
+        case CLD_DUMPED:
+            stage_writer_ended(info->si_pid, info->si_code != CLD_EXITED);
+            break;
+        default:
+            break;
+        }
+    return result;
+}

@@ -1,0 +1,23 @@
+/*
+ * Where a stage and its target are. For use within stage/; safe anywhere.
+ */
+#ifndef STAGE_PLACE_H
+#define STAGE_PLACE_H
+
+#include "stage.h"
+
+/*
+ * Where both names are: a descriptor of their directory, so that nobody who renames or links directories can lead a rename
+ * elsewhere, and the names in it. Where no descriptor is to be had, AT_FDCWD and the whole paths.
+ */
+struct place {
+    int dirfd;
+    const char *stage, *target;
+};
+
+struct place place_open(struct stage_report *);
+
+/* Keeps errno. */
+void place_close(struct place *);
+
+#endif

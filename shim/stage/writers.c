@@ -1,0 +1,131 @@
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include "../sys/directory.h"
+#include "../sys/text.h"
+#include "stage.h"
+
+/*
+ * Which process writes to which stage: one page that a process shares with its fork children, so that a child can note what it is
+ * about to become. A pid has one place in it; of two that have the same the later one is known.
+ */
+struct writer {
+    pid_t pid;
+    uint64_t device, inode;
+};
+
+#define PAGE_SIZE 4096
+#define WRITERS (PAGE_SIZE / sizeof(struct writer))
+
+#define DYING_TRIES 20
+#define DYING_PAUSE_NS 1000000
+
+static struct writer *page;
+
+void stage_share_writers(void)
+{
+#ifdef __i386__
+    const long mmap_number = SYS_mmap2;
+#else
+    const long mmap_number = SYS_mmap;
+#endif
+    int saved = errno;
+    struct writer *none = NULL;
+    if (__atomic_load_n(&page, __ATOMIC_ACQUIRE))
+        return;
+    long fresh = sys_call(mmap_number, 0L, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1L, 0L);
+    if (fresh != -1 &&
+        !__atomic_compare_exchange_n(&page, &none, (struct writer *)fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        sys_call(SYS_munmap, fresh, PAGE_SIZE);
+    errno = saved;
+}
+
+/* What isn't a stage is noted, too: then nothing is assumed about the process. */
+static void note(pid_t pid, const struct statx *output)
+{
+    if (page)
+        page[(unsigned)pid % WRITERS] = (struct writer){ pid, sys_device(output), output->stx_ino };
+}
+
+void stage_note_writer(void)
+{
+    int saved = errno;
+    struct statx output = { 0 };
+    sys_fstat(STAGE_OUTPUT, &output);
+    note(sys_getpid(), &output);
+    errno = saved;
+}
+
+/* A child that was killed before it came to exec: if nobody has written yet, it was to be the first. */
+static void note_unborn(void)
+{
+    for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
+        stage_note_killed(known.slot, STAGE_IF_EMPTY);
+}
+
+static const char *output_link(char link[64], pid_t pid)
+{
+    struct text text = text_over(link, 64);
+    text_add(&text, "/proc/");
+    text_number(&text, (uint64_t)pid);
+    text_add(&text, "/fd/");
+    text_number(&text, STAGE_OUTPUT);
+    return link;
+}
+
+/*
+ * Whether a child of this process, for which nobody has waited yet, was killed. One that is dying has let go of its descriptors,
+ * and so of its locks, a moment before it can be waited for.
+ */
+static bool is_killed(pid_t pid)
+{
+    const struct timespec pause = { .tv_nsec = DYING_PAUSE_NS };
+    char link[64], path[1];
+    for (int tries = 0; tries < DYING_TRIES; tries++) {
+        siginfo_t info = { 0 };
+        if (sys_call(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, 0L) < 0)
+            return false;
+        if (info.si_pid == pid)
+            return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+        if (sys_readlink(output_link(link, pid), path, sizeof path) >= 0) /* it lives */
+            return false;
+        sys_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0L, &pause, NULL);
+    }
+    return false;
+}
+
+void stage_note_child(pid_t child)
+{
+    int saved = errno;
+    struct statx output;
+    char link[64];
+    if (sys_statx(AT_FDCWD, output_link(link, child), 0, &output) == 0)
+        note(child, &output);
+    else if (is_killed(child))
+        note_unborn();
+    errno = saved;
+}
+
+void stage_writer_ended(pid_t pid, bool killed)
+{
+    int saved = errno;
+    struct writer *writer = page ? &page[(unsigned)pid % WRITERS] : NULL;
+    if (!writer || writer->pid != pid) {
+        if (killed)
+            note_unborn();
+    } else {
+        struct known_use known = known_find(writer->device, writer->inode);
+        writer->pid = 0;
+        if (killed && known.slot)
+            stage_note_killed(known.slot, STAGE_ANYWAY);
+    }
+    errno = saved;
+}
+
+void writers_look(struct stage_known *known)
+{
+    for (size_t i = 0; page && i < WRITERS; i++)
+        if (page[i].pid && page[i].inode == known->inode && page[i].device == known->device && is_killed(page[i].pid))
+            stage_note_killed(known, STAGE_ANYWAY);
+}
