@@ -60,7 +60,7 @@ $(BUILD)/obj/cli/%.o: shim/cli/%.c
 # ---- tests ------------------------------------------------------------------------------------------------------------------
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
-TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static cases starts victim-plain victim-fortify victim-lfs victim-cxx)
+TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static cases starts failures victim-plain victim-fortify victim-lfs victim-cxx)
 TEST_PATHS = '-DBUILD_DIR="$(abspath $(BUILD))"' '-DSOURCE_DIR="$(abspath .)"'
 
 $(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
@@ -75,6 +75,7 @@ PROGRAM_FLAGS = -D_GNU_SOURCE -Wall -Wextra -g
 $(BUILD)/tests/target: tests/programs/target.c
 $(BUILD)/tests/cases: tests/programs/cases.c
 $(BUILD)/tests/starts: tests/programs/starts.c
+$(BUILD)/tests/failures: tests/programs/failures.c
 $(BUILD)/tests/target-static: tests/programs/target.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -static -o $@ $<
@@ -86,7 +87,7 @@ $(BUILD)/tests/victim-lfs: tests/programs/victim.c
 $(BUILD)/tests/victim-cxx: tests/programs/victim.c
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(PROGRAM_FLAGS) -o $@ $<
-$(BUILD)/tests/target $(BUILD)/tests/cases $(BUILD)/tests/starts $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
+$(BUILD)/tests/target $(BUILD)/tests/cases $(BUILD)/tests/starts $(BUILD)/tests/failures $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 
@@ -115,6 +116,10 @@ check-clang:
 prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'tools/*'
 
+# Kills writers before each single system call that they make: the long form of what `check` does at some of them.
+prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	ETXTBSY_KILL_STEP=1 $(BUILD)/tests/run --filter 'deaths/*'
+
 demo:
 	scripts/setup.sh demo
 	$(MAKE) --no-print-directory all
@@ -129,5 +134,5 @@ lint:
 clean:
 	rm -rf build
 
-.PHONY: all check check-clang check-sanitized clean demo lint no-json-c prove-tools test
+.PHONY: all check check-clang check-sanitized clean demo lint no-json-c prove-kill prove-tools test
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -50,6 +50,7 @@ static const char *const more_entries[] = {
     "return",
     "exit",
     "exclusive",
+    "syscall-write",
     "remove-directory",
     "syscall-renameat2",
     "syscall-linkat",
@@ -161,6 +162,11 @@ static bool is_op_of(const char *op, const char *build, const char *entry)
         { "chroot", "open" },
         { "posix_spawn_file_actions_addclosefrom_np", "posix_spawn" },
         { "fclose", "fopen" },
+        { "fflush", "fopen" },
+        { "clearerr", "fopen" },
+        { "clearerr_unlocked", "fopen" },
+        { "rewind", "fopen" },
+        { "fflush_unlocked", "fopen" },
         { "close", "open" },
         { "__close", "open" },
         { "dup2", "open" },
@@ -186,7 +192,19 @@ static bool is_op_of(const char *op, const char *build, const char *entry)
         { "posix_spawn_file_actions_addfchdir_np", "posix_spawn" },
         { "posix_spawn_file_actions_destroy", "posix_spawn_file_actions_addopen" },
     };
+    /* The writers' rows, which meet no conflict of their own. */
+    static const char *const opened[] = {
+        "write",      "__write",     "pwrite",    "pwrite64",        "__pwrite64",      "writev",
+        "pwritev",    "pwritev64",   "pwritev2",  "pwritev64v2",     "copy_file_range", "sendfile",
+        "sendfile64", "splice",      "dprintf",   "vdprintf",        "__dprintf_chk",   "__vdprintf_chk",
+        "ftruncate",  "ftruncate64", "fallocate", "fallocate64",     "posix_fallocate", "posix_fallocate64",
+        "wait",       "__wait",      "waitpid",   "__waitpid",       "wait3",           "wait4",
+        "waitid",     "fsync",       "fdatasync", "sync_file_range", "syscall-write",
+    };
     char expected[64];
+    for (size_t i = 0; i < COUNT(opened); i++)
+        if (!strcmp(opened[i], entry))
+            entry = "open";
     for (size_t i = 0; i < COUNT(others); i++)
         if (!strcmp(others[i][0], entry))
             entry = others[i][1];

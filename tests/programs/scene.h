@@ -30,7 +30,7 @@ struct scene {
 #name, name                                                                                                                \
     }
 
-static int play(const struct scene *scenes, size_t count, int argc, char **argv)
+static inline int play(const struct scene *scenes, size_t count, int argc, char **argv)
 {
     if (argc != 3)
         return 2;

@@ -17,14 +17,18 @@
 #include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/fsuid.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +43,14 @@ int __openat_2(int, const char *, int);
 int __openat64_2(int, const char *, int);
 int __close(int);
 int __dup2(int, int);
+pid_t __wait(int *);
+pid_t __waitpid(pid_t, int *, int);
+ssize_t __write(int, const void *, size_t);
+ssize_t __pwrite64(int, const void *, size_t, off64_t);
+#ifndef _FORTIFY_SOURCE
+int __dprintf_chk(int, int, const char *, ...);
+int __vdprintf_chk(int, int, const char *, va_list);
+#endif
 int __fxstat(int, int, struct stat *);
 int __fxstat64(int, int, struct stat64 *);
 int __fxstatat(int, int, const char *, struct stat *, int);
@@ -187,6 +199,68 @@ static int close_by_entry(void)
     return -2;
 }
 
+static int print(int fd, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int result = is("vdprintf") ? vdprintf(fd, format, arguments) : __vdprintf_chk(fd, 1, format, arguments);
+    va_end(arguments);
+    return result;
+}
+
+/* The entries that put the text into the file from somewhere else. Returns -2 for any other. */
+static ssize_t transfer_by_entry(int fd, size_t size)
+{
+    int ends[2];
+    FILE *other = tmpfile();
+    if (!other || !say(fileno(other)) || lseek(fileno(other), 0, SEEK_SET) < 0 || pipe(ends) < 0 || !say(ends[1]))
+        return -1;
+    int from = fileno(other);
+    return is("copy_file_range") ? copy_file_range(from, NULL, fd, NULL, size, 0)
+           : is("sendfile")      ? sendfile(fd, from, NULL, size)
+           : is("sendfile64")    ? sendfile64(fd, from, NULL, size)
+           : is("splice")        ? splice(ends[0], NULL, fd, NULL, size, 0)
+                                 : -2;
+}
+
+/* The entries that write, or make room, or sync what is written. Returns -2 for any other. */
+static int write_by_entry(void)
+{
+    char text[200];
+    const size_t size = (size_t)snprintf(text, sizeof text, "%s\n", entry), half = size / 2;
+    struct iovec parts[2] = { { text, half }, { text + half, size - half } };
+    int fd = open(target, writing, 0644);
+    if (fd < 0)
+        return fail();
+    ssize_t done = is("write")             ? write(fd, text, size)
+                   : is("__write")         ? __write(fd, text, size)
+                   : is("pwrite")          ? pwrite(fd, text, size, 0)
+                   : is("pwrite64")        ? pwrite64(fd, text, size, 0)
+                   : is("__pwrite64")      ? __pwrite64(fd, text, size, 0)
+                   : is("writev")          ? writev(fd, parts, 2)
+                   : is("pwritev")         ? pwritev(fd, parts, 2, 0)
+                   : is("pwritev64")       ? pwritev64(fd, parts, 2, 0)
+                   : is("pwritev2")        ? pwritev2(fd, parts, 2, 0, 0)
+                   : is("pwritev64v2")     ? pwritev64v2(fd, parts, 2, 0, 0)
+                   : is("dprintf")         ? dprintf(fd, "%s\n", entry)
+                   : is("__dprintf_chk")   ? __dprintf_chk(fd, 1, "%s\n", entry)
+                   : strstr(entry, "vdpr") ? print(fd, "%s\n", entry)
+                   : is("syscall-write")   ? syscall(SYS_write, fd, text, size)
+                                           : transfer_by_entry(fd, size);
+    if (done != -2)
+        return check(done == (ssize_t)size && close(fd) == 0);
+    if (!say(fd))
+        return fail();
+    return is("fsync")               ? check(fsync(fd) == 0 && close(fd) == 0)
+           : is("fdatasync")         ? check(fdatasync(fd) == 0 && close(fd) == 0)
+           : is("sync_file_range")   ? check(sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE) == 0 && close(fd) == 0)
+           : is("fallocate")         ? check(fallocate(fd, 0, 0, (off_t)size) == 0 && close(fd) == 0)
+           : is("fallocate64")       ? check(fallocate64(fd, 0, 0, (off64_t)size) == 0 && close(fd) == 0)
+           : is("posix_fallocate")   ? check(!(errno = posix_fallocate(fd, 0, (off_t)size)) && close(fd) == 0)
+           : is("posix_fallocate64") ? check(!(errno = posix_fallocate64(fd, 0, (off64_t)size)) && close(fd) == 0)
+                                     : -2;
+}
+
 /* The entries that ask what a descriptor is: the same file as the path leads to, while it is open. */
 static int stat_by_entry(void)
 {
@@ -217,12 +291,21 @@ static int stdio_by_entry(void)
                    : is("fopen64")             ? fopen64(target, "w")
                    : is("freopen")             ? freopen(target, "w", stdout)
                    : is("freopen64")           ? freopen64(target, "w", stdout)
+                   : strstr(entry, "fflush")   ? fopen(target, "w")
+                   : strstr(entry, "clear")    ? fopen(target, "w")
+                   : is("rewind")              ? fopen(target, "w")
                                                : NULL;
     if (!stream)
         return fail();
     if ((is("freopen") || is("freopen64")) && fileno(stream) != 1)
         return fprintf(stderr, "stdout moved to descriptor %d\n", fileno(stream)), 1;
     fprintf(stream, "%s\n", entry);
+    if (strstr(entry, "fflush"))
+        return check((is("fflush") ? fflush(stream) : fflush_unlocked(stream)) == 0 && fclose(stream) == 0);
+    if (strstr(entry, "clear") || is("rewind")) {
+        is("rewind") ? rewind(stream) : is("clearerr") ? clearerr(stream) : clearerr_unlocked(stream);
+        return check(fclose(stream) == 0);
+    }
     return is("fclose") ? check(fclose(stream) == 0) : 0; /* the others: exit's last flush */
 }
 
@@ -348,6 +431,30 @@ static int name_by_entry(void)
     return -2;
 }
 
+/* A child writes, and its parent asks how it ended. */
+static int wait_by_entry(void)
+{
+    int status = 1, fd = open(target, writing, 0644);
+    siginfo_t info;
+    pid_t pid = fd < 0 ? -1 : fork();
+    if (pid == 0)
+        _exit(say(fd) ? 0 : 1);
+    if (pid < 0)
+        return fail();
+    pid_t ended = is("wait")        ? wait(&status)
+                  : is("__wait")    ? __wait(&status)
+                  : is("waitpid")   ? waitpid(pid, &status, 0)
+                  : is("__waitpid") ? __waitpid(pid, &status, 0)
+                  : is("wait3")     ? wait3(&status, 0, NULL)
+                  : is("wait4")     ? wait4(pid, &status, 0, NULL)
+                                    : -2;
+    if (ended == -2 && waitid(P_PID, (id_t)pid, &info, WEXITED) == 0) {
+        ended = info.si_pid;
+        status = info.si_status;
+    }
+    return check(ended == pid && status == 0 && close(fd) == 0);
+}
+
 static int exec_by_entry(void)
 {
     char *const argv[] = { (char *)target, (char *)entry, NULL };
@@ -400,7 +507,16 @@ int main(int argc, char **argv)
         return result;
     if (is("syscall-flock"))
         entry = "flock";
-    if (strstr(entry, "fopen") || strstr(entry, "freopen") || is("fclose"))
+    if (is("ftruncate") || is("ftruncate64")) {
+        char first[10];
+        int old = open(target, O_RDONLY), fd = read(old, first, sizeof first) == sizeof first ? open(target, writing, 0644) : -1;
+        return check(fd >= 0 && write(fd, first, sizeof first) == sizeof first &&
+                     (is("ftruncate") ? ftruncate(fd, 5) : ftruncate64(fd, 5)) == 0 && close(fd) == 0);
+    }
+    if (strstr(entry, "wait"))
+        return wait_by_entry();
+    if (strstr(entry, "fopen") || strstr(entry, "freopen") || is("fclose") || strstr(entry, "fflush") || strstr(entry, "clear") ||
+        is("rewind"))
         return stdio_by_entry();
     if (strstr(entry, "stat"))
         return stat_by_entry();
@@ -410,5 +526,7 @@ int main(int argc, char **argv)
         return (result = spawn_by_entry()) == -2 ? 77 : result;
     if (strstr(entry, "exec"))
         return exec_by_entry();
+    if ((result = write_by_entry()) != -2)
+        return result;
     return (result = close_by_entry()) == -2 ? 77 : result;
 }
