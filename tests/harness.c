@@ -290,9 +290,9 @@ static void redirect(const char *path, int fd)
     close(file);
 }
 
-int run_program_with(const struct place *place, enum shim shim, const char *environment, const char *const argv[])
+pid_t start_program_with(const struct place *place, enum shim shim, const char *environment, const char *const argv[],
+                         void (*prepare)(void))
 {
-    int status;
     pid_t pid = fork();
     cr_assert_geq(pid, 0);
     if (pid == 0) {
@@ -306,9 +306,18 @@ int run_program_with(const struct place *place, enum shim shim, const char *envi
         if (chdir(place->directory))
             _exit(126);
         set_environment(place, shim, environment);
+        if (prepare)
+            prepare();
         execvp(argv[0], (char *const *)argv);
         _exit(127);
     }
+    return pid;
+}
+
+int run_program_with(const struct place *place, enum shim shim, const char *environment, const char *const argv[])
+{
+    int status;
+    pid_t pid = start_program_with(place, shim, environment, argv, NULL);
     cr_assert_eq(waitpid(pid, &status, 0), pid);
     return status;
 }

@@ -72,6 +72,9 @@ int run_shell(const struct place *, enum shim, const char *environment, const ch
 /* The same for a program and its arguments, up to a NULL. */
 int run_program_with(const struct place *, enum shim, const char *environment, const char *const argv[]);
 
+/* The same, not waited for. `prepare` is called in the child just before its exec, or is NULL. */
+pid_t start_program_with(const struct place *, enum shim, const char *environment, const char *const argv[], void (*prepare)(void));
+
 /* Exit status of a wait status, or 128 + signal. */
 int status_code(int wait_status);
 
