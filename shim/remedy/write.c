@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../stage/stage.h"
+#include "../sys/directory.h"
 #include "failure.h"
 #include "intervention.h"
 #include "release.h"
@@ -21,12 +22,12 @@ static int open_again(const struct write_open *open)
     return (int)sys_call(SYS_openat2, open->dirfd, open->path, &how, sizeof how);
 }
 
-static int truncate_again(const struct write_open *open, int64_t length)
+static int truncate_path(const char *path, int64_t length)
 {
 #ifdef __i386__
-    return (int)sys_call(SYS_truncate64, open->path, (long)length, (long)(length >> 32));
+    return (int)sys_call(SYS_truncate64, path, (long)length, (long)(length >> 32));
 #else
-    return (int)sys_call(SYS_truncate, open->path, length);
+    return (int)sys_call(SYS_truncate, path, length);
 #endif
 }
 
@@ -35,12 +36,12 @@ static bool is_busy(const struct stage_target *target)
 {
     int fd = sys_openat(AT_FDCWD, target->path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     sys_close_quietly(fd);
-    return fd < 0 && errno == ETXTBSY;
+    return (fd < 0 && errno == ETXTBSY) || stage_is_swap_file(target);
 }
 
 static int try_again(const struct write_open *open, int64_t length)
 {
-    return length == NO_LENGTH ? open_again(open) : truncate_again(open, length);
+    return length == NO_LENGTH ? open_again(open) : truncate_path(open->path, length);
 }
 
 static bool is_ours_to_redirect(const struct write_open *open)
@@ -141,11 +142,15 @@ static int wait_for_it(struct intervention *intervention, const struct write_ope
     return result;
 }
 
-/* Gives the stage that stands in for the target the new length, and lets go of it. */
+/*
+ * Gives the stage that stands in for the target the new length, and lets go of it. By name: xfs and btrfs leave the times
+ * alone when truncate finds the length that it wants, and not when ftruncate does.
+ */
 static int truncate_stage(const char *op, int fd, int64_t length)
 {
+    char link[DESCRIPTOR_LINK_SIZE];
     struct stage_release release;
-    int result = sys_ftruncate(fd, length);
+    int result = truncate_path(descriptor_link(link, fd), length);
     if (result < 0)
         failure_of_write(op, fd, errno);
     stage_release_begin(&release, fd);

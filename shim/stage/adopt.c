@@ -7,6 +7,40 @@
 #include "report.h"
 #include "stage.h"
 
+#define SET_ID (S_ISUID | S_ISGID) /* writes take them away */
+
+static bool is_older_than(int fd, const struct statx_timestamp *time)
+{
+    struct statx file;
+    return sys_call(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_BTIME, &file) == 0 && file.stx_mask & STATX_BTIME &&
+           sys_is_later(time, &file.stx_btime);
+}
+
+/*
+ * What the target had when the stage was made isn't remembered over an exec. If nothing has happened to the target since the
+ * stage's birth, it is what the target has now; else it is taken for what the stage has now.
+ */
+static void see_attributes(int fd, struct stage_known *known, const struct statx *target)
+{
+    struct attributes_seen *then = &known->then;
+    struct statx stage;
+    *then = (struct attributes_seen){ 0 };
+    if (!target || sys_fstat(fd, &stage) < 0)
+        return;
+    int old = sys_openat(AT_FDCWD, known->target, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    then->file = *target;
+    if (is_older_than(fd, &target->stx_ctime)) {
+        then->file.stx_uid = stage.stx_uid;
+        then->file.stx_gid = stage.stx_gid;
+        then->file.stx_mode = (stage.stx_mode & ~SET_ID) | (target->stx_mode & SET_ID);
+        then->file.stx_ctime.tv_sec = 0; /* so that it is looked at */
+        xattrs_see(fd, &then->xattrs);
+    } else if (old >= 0) {
+        xattrs_see(old, &then->xattrs);
+    }
+    sys_close_quietly(old);
+}
+
 /*
  * Whether `path` is really this descriptor's, a stage's, and made by somebody who may replace the target. One that has lost its
  * name is known for nothing but to tell this image, too, that what it writes is lost.
@@ -34,7 +68,7 @@ static bool is_believable(int fd, const char *path, const struct stage_name *nam
     known->inode = opened.stx_ino;
     known->target_device = has_target ? sys_device(&target) : 0;
     known->target_inode = has_target ? target.stx_ino : 0;
-    known->target_then = (struct statx){ 0 };
+    see_attributes(fd, known, has_target ? &target : NULL);
     known->kind = name->kind;
     known->creator = name->creator;
     known->error = opened.stx_nlink ? 0 : EIO;

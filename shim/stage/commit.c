@@ -36,6 +36,18 @@ static void keep_bytes(const struct place *place, struct stage_report *report)
     errno = saved;
 }
 
+/* Whether the stage still has the time that it was given at its birth; only a program that sets times itself can hide a write. */
+static bool is_unwritten(const struct statx *stage, const struct statx *target)
+{
+    return sys_is_same_time(&stage->stx_mtime, &target->stx_mtime);
+}
+
+static bool give_times(int target, const struct statx *now, const struct statx *stage)
+{
+    return (sys_is_same_time(&now->stx_mtime, &stage->stx_mtime) && sys_is_same_time(&now->stx_atime, &stage->stx_atime)) ||
+           sys_set_times(target, stage) == 0;
+}
+
 /*
  * A stage that is equal to its target to the byte changes nothing: the target keeps its inode, so that nobody has to be
  * restarted, and takes over what else the writer has set. Returns false where that can't be, and nothing is changed then but
@@ -44,10 +56,12 @@ static void keep_bytes(const struct place *place, struct stage_report *report)
 static bool keep_target(int stage, const struct place *place, const struct statx *expected)
 {
     struct statx file, opened;
-    int target = sys_openat(place->dirfd, place->target, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0);
+    int target = copy_open(place->dirfd, place->target);
+    sys_fcntl(stage, F_SETFL, sys_fcntl(stage, F_GETFL, 0) | O_NOATIME);
     bool kept = target >= 0 && sys_fstat(target, &opened) == 0 && sys_same_file(&opened, expected) &&
-                copy_is_equal(stage, target) && sys_fstat(stage, &file) == 0 && !attributes_copy(stage, &file, target) &&
-                sys_set_times(target, &file) == 0 && sys_unlinkat(place->dirfd, place->stage) == 0;
+                sys_fstat(stage, &file) == 0 && copy_is_equal(stage, target) &&
+                !attributes_copy(stage, &file, target, is_unwritten(&file, &opened)) && give_times(target, &opened, &file) &&
+                sys_unlinkat(place->dirfd, place->stage) == 0;
     sys_close_quietly(target);
     return kept;
 }
@@ -115,6 +129,17 @@ static bool take_name(const struct place *place, const struct statx *expected)
     return same;
 }
 
+/* What has been done to the target by path. */
+static void carry(const struct stage_release *release, const struct place *place, const struct statx *stage,
+                  const struct statx *target)
+{
+    struct statx opened;
+    int fd = sys_openat(place->dirfd, place->target, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (fd >= 0 && sys_fstat(fd, &opened) == 0 && sys_same_file(&opened, target))
+        attributes_carry(release->asker, stage, &release->known.slot->then, fd, &opened);
+    sys_close_quietly(fd);
+}
+
 /* The new file appears under its name. Another one that appears just now is written over: the last writer wins. */
 static enum stage_outcome create_target(const struct place *place, int asker, enum stage_sync sync)
 {
@@ -165,8 +190,8 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
     if (!same && is_leftover(known) && !sys_is_later(&stage.stx_mtime, &target.stx_ctime))
         return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_SUPERSEDED : STAGE_FAILED;
 
-    if (same && release->asker >= 0 && known->target_then.stx_mode)
-        attributes_carry(release->asker, &stage, &known->target_then, &target);
+    if (same && release->asker >= 0 && attributes_have_changed(&known->then, &target))
+        carry(release, place, &stage, &target);
     if (same && !report->early && stage.stx_size == target.stx_size && keep_target(release->asker, place, &target))
         return STAGE_UNCHANGED;
     if (!replace(place, &target, is_leftover(known) && !report->early, report))

@@ -9,6 +9,13 @@
 
 #define BUFFER_SIZE 65536
 
+int copy_open(int dirfd, const char *name)
+{
+    const int flags = O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+    int fd = sys_openat(dirfd, name, flags | O_NOATIME, 0);
+    return fd < 0 && errno == EPERM ? sys_openat(dirfd, name, flags, 0) : fd;
+}
+
 static int copy_by_hand(int from, int to, int64_t length)
 {
     char *buffer = scratch_map(BUFFER_SIZE);

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Opens a file for reading, and leaves its access time alone where the caller may: reading it is our doing. */
+int copy_open(int dirfd, const char *name);
+
 /*
  * Copies the first `length` bytes of `from` (or all there are) to the empty file `to`, sharing the blocks where the file system
  * can. Returns 0, or -1 with errno.

@@ -1,3 +1,4 @@
+#include <linux/capability.h>
 #include <linux/stat.h>
 #include <string.h>
 #include <sys/file.h>
@@ -5,12 +6,16 @@
 #include "../sys/clock.h"
 #include "../sys/directory.h"
 #include "../sys/locks.h"
+#include "../sys/process.h"
 #include "../sys/text.h"
 #include "attributes.h"
 #include "copy.h"
+#include "flags.h"
 #include "name.h"
 #include "others.h"
+#include "refusal.h"
 #include "stage.h"
+#include "swap.h"
 
 /* A stage in the making. */
 struct birth {
@@ -58,7 +63,7 @@ static const char *open_directory(struct birth *birth)
     birth->dirfd = sys_openat(AT_FDCWD, length ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     path[length] = '/';
     if (birth->dirfd < 0)
-        return errno == EMFILE || errno == ENFILE ? "descriptors" : "directory";
+        return refusal_of("directory");
     return find_target(birth);
 }
 
@@ -66,6 +71,12 @@ static const char *open_directory(struct birth *birth)
 static const char *find_obstacle(struct birth *birth)
 {
     const struct statx *file = &birth->request->target->file;
+    struct statx directory;
+    if (sys_fstat(birth->dirfd, &directory) < 0)
+        return "directory";
+    /* An append-only directory takes a new name, and never gives it up. */
+    if (directory.stx_attributes & directory.stx_attributes_mask & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
+        return "immutable-directory";
     if (is_new(birth))
         return NULL;
     if (!S_ISREG(file->stx_mode))
@@ -77,12 +88,10 @@ static const char *find_obstacle(struct birth *birth)
         return "mount-point";
     if (file->stx_attributes & file->stx_attributes_mask & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
         return "immutable";
-
-    struct statx directory;
-    if (sys_fstat(birth->dirfd, &directory) < 0)
-        return "directory";
+    if (swap_is_active(file))
+        return "swap-file";
     uid_t uid = sys_geteuid();
-    if ((directory.stx_mode & S_ISVTX) && uid != 0 && uid != directory.stx_uid && uid != file->stx_uid)
+    if ((directory.stx_mode & S_ISVTX) && uid != directory.stx_uid && uid != file->stx_uid && !process_has_capability(CAP_FOWNER))
         return "sticky-directory";
     return NULL;
 }
@@ -126,22 +135,10 @@ static void choose_name(struct birth *birth)
     stage_name_make(birth->name, base_of(birth->request->target), birth->request->kind, sys_getpid(), random_number());
 }
 
+/* The names that are opened here are in /proc. */
 static const char *refusal_of_errno(void)
 {
-    switch (errno) {
-    case EMFILE:
-    case ENFILE:
-        return "descriptors";
-    case EROFS:
-        return "read-only";
-    case ENOSPC:
-    case EDQUOT:
-        return "no-space";
-    case ENOENT:
-        return "no-proc"; /* the names that are opened here are in /proc */
-    default:
-        return "directory";
-    }
+    return refusal_of(errno == ENOENT ? "no-proc" : "directory");
 }
 
 /*
@@ -168,12 +165,34 @@ static const char *make_file(struct birth *birth)
     return NULL;
 }
 
+/* Opens the target for what needs no right to read it; NULL when it is still the one. */
+static const char *open_target(const struct birth *birth, int *fd, struct statx *now)
+{
+    const struct stage_target *target = birth->request->target;
+    *fd = sys_openat(birth->dirfd, base_of(target), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (*fd < 0)
+        return refusal_of_errno();
+    return sys_fstat(*fd, now) == 0 && sys_same_file(now, &target->file) ? NULL : refusal_of_change(birth);
+}
+
+static const char *give_flags(struct birth *birth)
+{
+    struct statx now;
+    int old;
+    if (is_new(birth))
+        return NULL;
+    const char *reason = open_target(birth, &old, &now);
+    if (!reason)
+        reason = flags_copy(old, birth->fd);
+    sys_close_quietly(old);
+    return reason;
+}
+
 static const char *copy_content(struct birth *birth)
 {
     if (!birth->request->keep)
         return NULL;
-    int old =
-        sys_openat(birth->dirfd, base_of(birth->request->target), O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0);
+    int old = copy_open(birth->dirfd, base_of(birth->request->target));
     if (old < 0)
         return errno == EACCES ? "unreadable" : refusal_of_errno();
     struct statx now;
@@ -181,26 +200,29 @@ static const char *copy_content(struct birth *birth)
     if (sys_fstat(old, &now) < 0 || !sys_same_file(&now, &birth->request->target->file))
         reason = refusal_of_change(birth);
     else if (stage_copy(old, birth->fd, birth->request->keep) < 0)
-        reason = errno == ENOSPC || errno == EDQUOT ? "no-space" : "unreadable";
+        reason = refusal_of("unreadable");
     sys_close_quietly(old);
     return reason;
 }
 
 /*
- * A truncation in place takes set-id bits away from a writer without CAP_FSETID, and so does one here, even of nothing.
+ * The times are the target's until something is written. A truncation in place takes set-id bits away from a writer without
+ * CAP_FSETID, and so does one here, even of nothing.
  */
 static const char *give_attributes(struct birth *birth)
 {
-    const struct stage_target *target = birth->request->target;
     struct statx now;
+    int old;
     if (is_new(birth))
         return NULL;
-    int old = sys_openat(birth->dirfd, base_of(target), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (old < 0)
-        return refusal_of_errno();
-    bool same = sys_fstat(old, &now) == 0 && sys_same_file(&now, &target->file);
-    const char *reason = same ? attributes_copy(old, &now, birth->fd) : refusal_of_change(birth);
+    const char *reason = open_target(birth, &old, &now);
+    if (!reason)
+        reason = attributes_copy(old, &now, birth->fd, false);
+    if (!reason && birth->known)
+        xattrs_see(old, &birth->known->then.xattrs);
     sys_close_quietly(old);
+    if (!reason)
+        sys_set_times(birth->fd, &now);
     if (!reason && birth->request->flags & O_TRUNC)
         sys_ftruncate(birth->fd, 0);
     return reason;
@@ -210,6 +232,18 @@ static const char *clear_litter(struct birth *birth)
 {
     stage_sweep(birth->dirfd, birth->nameless, NULL);
     return NULL;
+}
+
+/* Renames it once: where that can't be done, the program must hear it before it writes, not behind its last close. */
+static const char *try_rename(struct birth *birth)
+{
+    char first[NAME_MAX + 1];
+    memcpy(first, birth->name, sizeof first);
+    choose_name(birth);
+    if (sys_renameat(birth->dirfd, first, birth->dirfd, birth->name) == 0)
+        return NULL;
+    memcpy(birth->name, first, sizeof first);
+    return refusal_of("rename");
 }
 
 static const char *give_name(struct birth *birth)
@@ -222,7 +256,7 @@ static const char *give_name(struct birth *birth)
         else if (errno != EEXIST)
             return refusal_of_errno();
     }
-    return birth->linked ? NULL : "directory";
+    return birth->linked ? try_rename(birth) : "directory";
 }
 
 static bool is_trackable(const struct birth *birth)
@@ -247,7 +281,7 @@ static const char *make_known(struct birth *birth)
     known->inode = birth->file.stx_ino;
     known->target_device = sys_device(&target->file);
     known->target_inode = target->file.stx_ino;
-    known->target_then = target->file;
+    known->then.file = target->file;
     known->kind = birth->request->kind;
     known->creator = sys_getpid();
     known->op = birth->request->op;
@@ -295,6 +329,19 @@ static bool publish(const struct birth *birth)
 }
 
 /*
+ * Whether a lock that excludes others does so here, asked as it will be asked at the last close: some file systems know no
+ * flock, others let everybody have one. Where nobody can be asked, that is known to whoever lets go.
+ */
+static bool is_excluding(const struct birth *birth)
+{
+    char link[DESCRIPTOR_LINK_SIZE];
+    int asker = stage_open_asker(descriptor_link(link, birth->fd));
+    bool excluding = asker < 0 || (sys_flock(asker, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+    sys_close_quietly(asker);
+    return excluding;
+}
+
+/*
  * The caller's own description. The directory's descriptor was the first to be opened, so its number is the lowest free one,
  * which the caller's open would have got. What isn't trackable takes the target's name now, as the last thing that can fail.
  */
@@ -305,13 +352,14 @@ static const char *open_for_caller(struct birth *birth)
     bool closed = is_new(birth) && (birth->file.stx_mode & 0600) != 0600;
     if (closed && sys_fchmod(birth->fd, (birth->file.stx_mode & 07777) | 0600) < 0)
         return "attributes";
-    int fd = open_named(birth->dirfd, birth->name, sys_device(&birth->file), birth->file.stx_ino, flags, birth->locked);
+    int fd = open_named(birth->dirfd, birth->name, sys_device(&birth->file), birth->file.stx_ino, flags, false);
     if (fd < 0)
         return refusal_of_errno();
     if (closed && sys_fchmod(birth->fd, birth->file.stx_mode & 07777) < 0) {
         sys_close_quietly(fd);
         return "attributes";
     }
+    birth->locked = birth->locked && sys_flock(fd, LOCK_SH | LOCK_NB) == 0 && is_excluding(birth);
     int directory = sys_fcntl(birth->dirfd, F_DUPFD_CLOEXEC, 0);
     if (directory >= 0)
         birth->caller_fd = sys_dup3(fd, birth->dirfd, flags & O_CLOEXEC);
@@ -344,8 +392,8 @@ static void undo(struct birth *birth)
 int stage_create(const struct stage_request *request, const char **reason)
 {
     static const char *(*const steps[])(struct birth *) = {
-        open_directory, find_obstacle, take_turn,   make_file,  copy_content,    give_attributes,
-        clear_litter,   give_name,     look_around, make_known, open_for_caller,
+        open_directory, find_obstacle, take_turn, make_file,   give_flags, copy_content,
+        give_attributes, clear_litter,  give_name, look_around, make_known, open_for_caller,
     };
     stage_forget_gone();
     struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1, .turn = -1 };

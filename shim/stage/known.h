@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "name.h"
+#include "attributes.h"
 
 #define STAGES_KNOWN_MAX 64
 
@@ -24,7 +25,7 @@ struct stage_known {
     uint64_t device, inode; /* of the stage */
     enum stage_kind kind;
     uint64_t target_device, target_inode; /* of the file that it will replace, when it was made; 0: there was none */
-    struct statx target_then;             /* what that was then; all zero in a process that adopted the stage */
+    struct attributes_seen then;          /* of that file, and of the stage, when both had the same */
     pid_t creator;
     bool pending;   /* the creator has let go, and said so */
     int error;      /* of a write that failed: it is never published; 0: none; by atomic operations */
@@ -63,6 +64,9 @@ struct known_use known_of(int fd);
  * name any more. In release.c.
  */
 int stage_reopen(const struct stage_known *, int flags);
+
+/* A description of our own for asking whether others hold the stage that `path` leads to; close-on-exec. In release.c. */
+int stage_open_asker(const char *path);
 
 /* Whether the slot still has that use. Another thread may end it at any moment. */
 bool known_is_current(struct known_use);

@@ -55,7 +55,7 @@ static bool is_asker(int fd)
 }
 
 /* A description of our own for the same file. A file that we may not read can be asked through one for writing as well. */
-static int open_asker(const char *path)
+int stage_open_asker(const char *path)
 {
     const int flags = O_CLOEXEC | O_NOCTTY | ASKER_MARK;
     int fd = sys_openat(AT_FDCWD, path, O_RDONLY | flags, 0);
@@ -66,7 +66,7 @@ static int open_asker(const char *path)
 static void join(struct stage_release *release, struct known_use known, int fd)
 {
     char link[DESCRIPTOR_LINK_SIZE];
-    *release = (struct stage_release){ .known = known, .asker = open_asker(descriptor_link(link, fd)), .held = true };
+    *release = (struct stage_release){ .known = known, .asker = stage_open_asker(descriptor_link(link, fd)), .held = true };
     if (release->asker >= 0)
         sys_flock(release->asker, LOCK_SH | LOCK_NB);
     /* While it is held nobody takes its name away for a good reason. */
@@ -150,7 +150,7 @@ static bool open_missing_asker(struct stage_release *release)
 {
     if (release->asker >= 0)
         return true;
-    release->asker = open_asker(release->known.slot->path);
+    release->asker = stage_open_asker(release->known.slot->path);
     if (release->asker >= 0 && is_known(release->asker, release->known.slot))
         return true;
     sys_close_quietly(release->asker);

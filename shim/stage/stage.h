@@ -58,6 +58,8 @@ int stage_resolve_new(struct stage_target *, int dirfd, const char *path, uint64
 
 /* Whether the target is itself a stage: opened by its name in /proc, or by somebody who found it in its directory. */
 bool stage_is_target(const struct stage_target *);
+/* Whether it is a swap file in use, which opens for writing and yet refuses to be truncated or written with ETXTBSY. */
+bool stage_is_swap_file(const struct stage_target *);
 
 struct stage_request {
     const struct stage_target *target;

@@ -5,6 +5,7 @@
 #include "../sys/text.h"
 #include "name.h"
 #include "stage.h"
+#include "swap.h"
 
 static int open_path(int dirfd, const char *path, int flags, uint64_t resolve)
 {
@@ -69,4 +70,9 @@ bool stage_is_target(const struct stage_target *target)
 {
     struct stage_name name;
     return stage_name_parse(target->path + target->directory_length + 1, &name);
+}
+
+bool stage_is_swap_file(const struct stage_target *target)
+{
+    return swap_is_active(&target->file);
 }

@@ -225,6 +225,11 @@ static inline bool sys_is_later(const struct statx_timestamp *a, const struct st
     return a->tv_sec > b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec > b->tv_nsec);
 }
 
+static inline bool sys_is_same_time(const struct statx_timestamp *a, const struct statx_timestamp *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
 static inline bool sys_same_file(const struct statx *a, const struct statx *b)
 {
     return a->stx_ino == b->stx_ino && sys_device(a) == sys_device(b);

@@ -1,5 +1,6 @@
 #include "process.h"
 
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -55,6 +56,16 @@ bool process_descends_from(pid_t ancestor)
         if (pid == ancestor)
             return true;
     return false;
+}
+
+bool process_has_capability(int number)
+{
+    int saved = errno;
+    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { 0 };
+    bool has = sys_call(SYS_capget, &header, sets) == 0 && sets[CAP_TO_INDEX(number)].effective & CAP_TO_MASK(number);
+    errno = saved;
+    return has;
 }
 
 void process_comm(char comm[16])

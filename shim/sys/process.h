@@ -24,6 +24,9 @@ pid_t process_parent(pid_t);
 /* Whether this is that process, or descends from it. */
 bool process_descends_from(pid_t);
 
+/* Whether the calling thread has a capability in force, by its number in linux/capability.h. */
+bool process_has_capability(int number);
+
 /* The name of the calling thread, and the path of the program; empty where they can't be found out. */
 void process_comm(char comm[16]);
 void process_exe(char *path, size_t size);
