@@ -56,6 +56,11 @@ static const struct scene {
     { "extended_attributes", "replaced" },
     { "directory_with_a_default_acl", "replaced" },
     { "set_id_bits", "replaced" },
+    { "security_attributes", "replaced" },
+    { "flags_and_project", "replaced" },
+    { "opened_only", "unchanged" },
+    { "first_byte_again", "unchanged" },
+    { "truncated_to_its_own_length", "unchanged" },
     { "same_bytes", "unchanged" },
     { "touched", "unchanged" },
     { "owner_and_times_changed_meanwhile", "replaced" },
@@ -63,6 +68,11 @@ static const struct scene {
     { "renamed_meanwhile", "replaced" },
     { "unlinked_meanwhile", "discarded" },
     { "mode_changed_meanwhile", "replaced" },
+    { "attributes_changed_meanwhile", "replaced" },
+    { "capability_set_meanwhile", "replaced" },
+    { "attributes_changed_around_an_exec", "replaced" },
+    { "attributes_changed_before_an_exec", "replaced" },
+    { "mode_changed_by_descriptor_before_an_exec", "replaced" },
     { "mode_changed_by_descriptor", "replaced" },
     { "directory_moved", "replaced" },
     { "somebody_elses_stderr", "replaced" },
@@ -139,6 +149,53 @@ ParameterizedTest(int *number, cases, a_busy_file_ends_as_an_idle_one, .timeout 
     struct result busy = play(&place, WITH_SHIM, NULL, scene->name);
     expect_same(&expected, &busy, scene->name, "busy");
     expect_outcomes(&place, scene);
+    place_remove(&place);
+}
+
+/* ---- set-id bits, which writes leave or take away according to who writes ---- */
+
+static char *result_of(const struct place *place, enum shim shim, const char *prepare, const char *command)
+{
+    cr_assert_eq(status_code(run_shell(place, WITHOUT_SHIM, NULL, prepare)), 0, "%s", prepare);
+    pid_t running = shim == WITH_SHIM ? run_busy(place->target) : 0;
+    int status = run_shell(place, shim, NULL, command);
+    char *err = read_file(place->err, NULL);
+    cr_expect_eq(status_code(status), 0, "%s: %s", command, err);
+    free(err);
+    if (running)
+        stop(running);
+    return tree_text(place->directory);
+}
+
+Test(cases, set_id_bits_are_kept_or_stripped_as_the_kernel_does_for_this_writer, .timeout = 120)
+{
+    static const char *const writers[] = { "", "setpriv --bounding-set=-fsetid --inh-caps=-fsetid",
+                                           "setpriv --reuid=65534 --regid=65534 --clear-groups" };
+    static const char *const ways[] = { "only_opens", "only_truncates", "appends_a_byte", "truncates_and_writes",
+                                        "truncates_by_path" };
+    static const char *const modes[] = { "4755", "2755", "2745", "6711", "7777" };
+    struct place place;
+    char prepare[200], command[300], missing[100];
+    place_make(&place);
+    if (geteuid() != 0 || !have_programs("setpriv", missing)) {
+        place_remove(&place);
+        cr_skip_test("needs root and setpriv");
+    }
+    for (size_t mode = 0; mode < sizeof modes / sizeof *modes; mode++)
+        for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
+            for (size_t writer = 0; writer < sizeof writers / sizeof *writers; writer++) {
+                snprintf(prepare, sizeof prepare, "chown 65534:65534 . $TARGET; chmod %s $TARGET", modes[mode]);
+                snprintf(command, sizeof command, "%s $BUILD/tests/cases %s $TARGET", writers[writer], ways[way]);
+                place_reset(&place);
+                char *expected = result_of(&place, WITHOUT_SHIM, prepare, command);
+                place_reset(&place);
+                write_file(place.log, "", 0666);
+                char *actual = result_of(&place, WITH_SHIM, prepare, command);
+                cr_expect_str_eq(actual, expected, "%s of %s: %s instead of %s", command, modes[mode], actual, expected);
+                cr_expect_eq(log_count(&place, "event", "redirect"), 1, "%s of %s", command, modes[mode]);
+                free(expected);
+                free(actual);
+            }
     place_remove(&place);
 }
 

@@ -29,6 +29,7 @@ static void see_attributes(int fd, struct stage_known *known, const struct statx
         return;
     int old = sys_openat(AT_FDCWD, known->target, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
     then->file = *target;
+    then->stage_mode = stage.stx_mode;
     if (is_older_than(fd, &target->stx_ctime)) {
         then->file.stx_uid = stage.stx_uid;
         then->file.stx_gid = stage.stx_gid;

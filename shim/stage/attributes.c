@@ -20,8 +20,7 @@ const char *attributes_copy(int from, const struct statx *file, int to, bool kee
         return reason;
     if (sys_fstat(to, &now) < 0 || (now.stx_mode != file->stx_mode && sys_fchmod(to, file->stx_mode & 07777) < 0))
         return refusal_of("attributes");
-    /* Whoever isn't in the file's group can't set its set-group-id bit, and isn't told. */
-    return sys_fstat(to, &now) == 0 && now.stx_mode == file->stx_mode ? NULL : "attributes";
+    return NULL;
 }
 
 bool attributes_have_changed(const struct attributes_seen *then, const struct statx *now)
@@ -45,7 +44,7 @@ void attributes_carry(int fd, const struct statx *stage, const struct attributes
         sys_fchown(fd, now->stx_uid, now->stx_gid);
     xattrs_carry(target, fd, &seen->xattrs, set_last);
     /* chown may have taken set-id bits away at the target as well: the mode there is how it ended. */
-    if ((owner_changed || now->stx_mode != then->stx_mode) && (stage->stx_mode & ~SET_ID) == (then->stx_mode & ~SET_ID))
+    if ((owner_changed || now->stx_mode != then->stx_mode) && (stage->stx_mode & ~SET_ID) == (seen->stage_mode & ~SET_ID))
         sys_fchmod(fd, carried_mode(stage, then, now));
     if (!sys_is_same_time(&now->stx_mtime, &then->stx_mtime) && set_last)
         sys_set_times(fd, now);

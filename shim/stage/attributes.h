@@ -18,6 +18,7 @@ const char *attributes_copy(int from, const struct statx *file, int to, bool kee
 /* What a target had when its stage was made or adopted, and its stage with it. All zero: not known. */
 struct attributes_seen {
     struct statx file;
+    mode_t stage_mode; /* whoever isn't in a file's group can't give it the set-group-id bit, and isn't told */
     struct xattrs_seen xattrs;
 };
 

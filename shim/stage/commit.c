@@ -53,15 +53,19 @@ static bool give_times(int target, const struct statx *now, const struct statx *
  * restarted, and takes over what else the writer has set. Returns false where that can't be, and nothing is changed then but
  * perhaps the target's attributes, to what they are to be anyway.
  */
-static bool keep_target(int stage, const struct place *place, const struct statx *expected)
+static bool keep_target(const struct stage_release *release, const struct place *place, const struct statx *expected)
 {
     struct statx file, opened;
+    int stage = release->asker;
     int target = copy_open(place->dirfd, place->target);
     sys_fcntl(stage, F_SETFL, sys_fcntl(stage, F_GETFL, 0) | O_NOATIME);
     bool kept = target >= 0 && sys_fstat(target, &opened) == 0 && sys_same_file(&opened, expected) &&
-                sys_fstat(stage, &file) == 0 && copy_is_equal(stage, target) &&
-                !attributes_copy(stage, &file, target, is_unwritten(&file, &opened)) && give_times(target, &opened, &file) &&
-                sys_unlinkat(place->dirfd, place->stage) == 0;
+                sys_fstat(stage, &file) == 0 && copy_is_equal(stage, target);
+    bool unwritten = kept && is_unwritten(&file, &opened);
+    if (unwritten && file.stx_mode == release->known.slot->then.stage_mode)
+        file.stx_mode = opened.stx_mode;
+    kept = kept && !attributes_copy(stage, &file, target, unwritten) && give_times(target, &opened, &file) &&
+           sys_unlinkat(place->dirfd, place->stage) == 0;
     sys_close_quietly(target);
     return kept;
 }
@@ -192,7 +196,7 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
 
     if (same && release->asker >= 0 && attributes_have_changed(&known->then, &target))
         carry(release, place, &stage, &target);
-    if (same && !report->early && stage.stx_size == target.stx_size && keep_target(release->asker, place, &target))
+    if (same && !report->early && stage.stx_size == target.stx_size && keep_target(release, place, &target))
         return STAGE_UNCHANGED;
     if (!replace(place, &target, is_leftover(known) && !report->early, report))
         return errno == ENOENT ? STAGE_GONE : errno ? STAGE_FAILED : STAGE_SUPERSEDED;

@@ -283,6 +283,7 @@ static const char *make_known(struct birth *birth)
     known->target_inode = target->file.stx_ino;
     known->then.file = target->file;
     known->kind = birth->request->kind;
+    known->then.stage_mode = birth->file.stx_mode;
     known->creator = sys_getpid();
     known->op = birth->request->op;
     memcpy(known->target, target->path, strlen(target->path) + 1);

@@ -7,10 +7,12 @@
  * print nothing that differs from run to run. Exit status 0: all calls went well; else stderr says which didn't.
  */
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -480,30 +482,97 @@ static void spawn_passes_by_dup2(void)
 
 /* ---- what a file has besides its content ---- */
 
+static void show_flags(void)
+{
+    const unsigned kept = FS_NODUMP_FL | FS_NOATIME_FL | FS_SYNC_FL | FS_NOCOW_FL | FS_COMPR_FL;
+    struct fsxattr more = { 0 };
+    unsigned flags = 0;
+    int fd = open(target, O_RDONLY);
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        printf("no flags: %s\n", strerror(errno));
+    if (ioctl(fd, FS_IOC_FSGETXATTR, &more) < 0)
+        printf("no project: %s\n", strerror(errno));
+    printf("flags %x project %u extent size %u\n", flags & kept, more.fsx_projid, more.fsx_extsize);
+    close(fd);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Times that a scene has set are small; others can't be compared. */
 static void show_attributes(void)
 {
     char names[1000], value[1000];
     ssize_t length = listxattr(target, names, sizeof names);
     struct stat file;
     must(length >= 0 && stat(target, &file) == 0);
-    printf("mode %o, %zd bytes of names\n", file.st_mode, length);
-    for (const char *name = names; name < names + length; name += strlen(name) + 1) {
-        ssize_t size = getxattr(target, name, value, sizeof value);
-        printf("%s:", name);
-        for (ssize_t i = 0; i < size; i++)
-            printf(" %02x", (unsigned char)value[i]);
+    printf("mode %o, owner %d:%d, modified %ld, %zd bytes of names\n", file.st_mode, file.st_uid, file.st_gid,
+           file.st_mtime < 1000000 ? (long)file.st_mtime : -1, length);
+    const char *sorted[50];
+    size_t count = 0;
+    for (const char *name = names; name < names + length; name += strlen(name) + 1)
+        sorted[count++] = name;
+    qsort(sorted, count, sizeof *sorted, by_name);
+    for (size_t i = 0; i < count; i++) {
+        ssize_t size = getxattr(target, sorted[i], value, sizeof value);
+        printf("%s:", sorted[i]);
+        for (ssize_t at = 0; at < size; at++)
+            printf(" %02x", (unsigned char)value[at]);
         printf("\n");
     }
+    show_flags();
+}
+
+/* Sets an attribute by path, or says why this file system or user can't. */
+static void set_attribute(const char *name, const void *value, size_t size)
+{
+    if (setxattr(target, name, value, size, 0) < 0)
+        printf("%s: %s\n", name, strerror(errno));
+}
+
+/* capabilities(7) as the kernel takes them: permitted, cap_net_bind_service. */
+static const unsigned char capability[20] = { 1, 0, 0, 2, 0, 4 };
+
+/* acl(5) as the kernel takes it: user::rwx user:4711:r-x group::r-x mask::r-x other::--- */
+static const unsigned char access_acl[] = { 2, 0,    0,    0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,  5,
+                                            0, 0x67, 0x12, 0,   0,   4,   0,  5, 0,   255, 255, 255, 255, 16, 0,
+                                            5, 0,    255,  255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255 };
+
+static void give_attributes(void)
+{
+    const struct timespec times[2] = { { 1000, 0 }, { 2000, 0 } };
+    set_attribute("user.test", "value", 5);
+    set_attribute("security.test", "value", 5);
+    set_attribute("security.selinux", "system_u:object_r:bin_t:s0", 27);
+    set_attribute("trusted.test", "value", 5);
+    set_attribute("security.capability", capability, sizeof capability);
+    must(utimensat(AT_FDCWD, target, times, 0) == 0);
+}
+
+static void give_flags(void)
+{
+    struct fsxattr more;
+    unsigned flags;
+    int fd = open(target, O_RDONLY);
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        printf("%s\n", strerror(errno));
+    flags |= FS_NODUMP_FL | FS_NOATIME_FL;
+    if (ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0)
+        printf("flags: %s\n", strerror(errno));
+    if (ioctl(fd, FS_IOC_FSGETXATTR, &more) == 0) {
+        more.fsx_projid = 4711;
+        if (ioctl(fd, FS_IOC_FSSETXATTR, &more) < 0)
+            printf("project: %s\n", strerror(errno));
+    }
+    must(close(fd) == 0);
 }
 
 static void extended_attributes(void)
 {
-    /* acl(5) as the kernel takes it: user::rwx user:4711:r-x group::r-x mask::r-x other::--- */
-    static const unsigned char acl[] = { 2, 0,    0,    0,   1,   0,   7,  0, 255, 255, 255, 255, 2,   0,  5,
-                                         0, 0x67, 0x12, 0,   0,   4,   0,  5, 0,   255, 255, 255, 255, 16, 0,
-                                         5, 0,    255,  255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255 };
-    if (setxattr(target, "user.test", "value", 5, 0) < 0 || setxattr(target, "system.posix_acl_access", acl, sizeof acl, 0) < 0)
-        printf("%s\n", strerror(errno));
+    set_attribute("user.test", "value", 5);
+    set_attribute("system.posix_acl_access", access_acl, sizeof access_acl);
     int fd = open_new(0);
     put(fd, "text");
     must(close(fd) == 0);
@@ -522,6 +591,89 @@ static void directory_with_a_default_acl(void)
     put(fd, "text");
     must(close(fd) == 0);
     show_attributes();
+}
+
+static void security_attributes(void)
+{
+    give_attributes();
+    int fd = open(target, O_WRONLY | O_APPEND);
+    must(fd >= 0);
+    put(fd, "text");
+    must(close(fd) == 0);
+    show_attributes();
+}
+
+static void flags_and_project(void)
+{
+    give_flags();
+    int fd = open_new(0);
+    put(fd, "text");
+    must(close(fd) == 0);
+    show_attributes();
+}
+
+/* What happens to a file to which nothing, or nothing new, is written. */
+static void opened_only(void)
+{
+    struct stat before, after;
+    must(chmod(target, 06755) == 0);
+    give_attributes();
+    must(stat(target, &before) == 0);
+    int fd = open(target, O_WRONLY);
+    must(fd >= 0 && close(fd) == 0 && stat(target, &after) == 0);
+    printf("%s inode, %s ctime\n", before.st_ino == after.st_ino ? "same" : "new",
+           before.st_ctim.tv_sec == after.st_ctim.tv_sec && before.st_ctim.tv_nsec == after.st_ctim.tv_nsec ? "same" : "new");
+    show_attributes();
+}
+
+static void first_byte_again(void)
+{
+    char byte;
+    give_attributes();
+    int fd = open(target, O_RDWR);
+    must(fd >= 0 && pread(fd, &byte, 1, 0) == 1 && pwrite(fd, &byte, 1, 0) == 1 && close(fd) == 0);
+    show_attributes();
+}
+
+static void truncated_to_its_own_length(void)
+{
+    struct stat file;
+    give_attributes();
+    must(stat(target, &file) == 0 && truncate(target, file.st_size) == 0);
+    show_attributes();
+}
+
+/* ---- ways to write, for a file that is set-id ---- */
+
+static void only_opens(void)
+{
+    int fd = open(target, O_WRONLY);
+    must(fd >= 0 && close(fd) == 0);
+}
+
+static void only_truncates(void)
+{
+    must(close(open_new(0)) == 0);
+}
+
+static void appends_a_byte(void)
+{
+    int fd = open(target, O_WRONLY | O_APPEND);
+    must(fd >= 0);
+    put(fd, "x");
+    must(close(fd) == 0);
+}
+
+static void truncates_and_writes(void)
+{
+    int fd = open_new(0);
+    put(fd, "x");
+    must(close(fd) == 0);
+}
+
+static void truncates_by_path(void)
+{
+    must(truncate(target, 10) == 0);
 }
 
 static void set_id_bits(void)
@@ -617,6 +769,74 @@ static void owner_and_times_changed_meanwhile(void)
     printf("%d %ld\n", file.st_uid, (long)file.st_mtime);
 }
 
+static void attributes_changed_meanwhile(void)
+{
+    set_attribute("user.changed", "old", 3);
+    set_attribute("user.removed", "old", 3);
+    set_attribute("user.both", "old", 3);
+    int fd = open_new(0);
+    put(fd, "text");
+    set_attribute("user.changed", "by path", 7);
+    set_attribute("user.new", "by path", 7);
+    set_attribute("user.both", "by path", 7);
+    set_attribute("system.posix_acl_access", access_acl, sizeof access_acl);
+    removexattr(target, "user.removed");
+    fsetxattr(fd, "user.own", "by descriptor", 13, 0);
+    fsetxattr(fd, "user.both", "by descriptor", 13, 0);
+    must(close(fd) == 0);
+    show_attributes();
+}
+
+static void capability_set_meanwhile(void)
+{
+    int fd = open_new(0);
+    put(fd, "text");
+    usleep(20000);
+    set_attribute("security.capability", capability, sizeof capability);
+    must(close(fd) == 0);
+    show_attributes();
+}
+
+/* Before an exec, and after it: nothing is remembered of the time before. Not a scene of its own: the next one starts it. */
+static void attributes_changed_after_an_exec(void)
+{
+    set_attribute("user.later", "by path", 7);
+    must(chmod(target, 0711) == 0 && fsetxattr(1, "user.own", "by descriptor", 13, 0) == 0);
+    put(1, "after");
+}
+
+static void attributes_changed_around_an_exec(void)
+{
+    set_attribute("user.removed", "old", 3);
+    int fd = open_new(0);
+    put(fd, "before ");
+    usleep(20000);
+    set_attribute("user.new", "by path", 7);
+    removexattr(target, "user.removed");
+    must(chmod(target, 0700) == 0 && dup2(fd, 1) == 1 && close(fd) == 0);
+    execl("/proc/self/exe", "cases", "attributes_changed_after_an_exec", target, (char *)NULL);
+    must(0);
+}
+
+static void attributes_changed_before_an_exec(void)
+{
+    int fd = open_new(0);
+    put(fd, "before ");
+    usleep(20000);
+    set_attribute("user.new", "by path", 7);
+    must(chmod(target, 0700) == 0 && dup2(fd, 1) == 1 && close(fd) == 0);
+    execl("/bin/echo", "echo", "after", (char *)NULL);
+    must(0);
+}
+
+static void mode_changed_by_descriptor_before_an_exec(void)
+{
+    int fd = open_new(0);
+    must(fchmod(fd, 0751) == 0 && dup2(fd, 1) == 1 && close(fd) == 0);
+    execl("/bin/echo", "echo", "after", (char *)NULL);
+    must(0);
+}
+
 static void mode_changed_by_descriptor(void)
 {
     int fd = open_new(0);
@@ -693,6 +913,16 @@ static const struct scene scenes[] = {
     SCENE(extended_attributes),
     SCENE(directory_with_a_default_acl),
     SCENE(set_id_bits),
+    SCENE(security_attributes),
+    SCENE(flags_and_project),
+    SCENE(opened_only),
+    SCENE(first_byte_again),
+    SCENE(truncated_to_its_own_length),
+    SCENE(only_opens),
+    SCENE(only_truncates),
+    SCENE(appends_a_byte),
+    SCENE(truncates_and_writes),
+    SCENE(truncates_by_path),
     SCENE(same_bytes),
     SCENE(touched),
     SCENE(owner_and_times_changed_meanwhile),
@@ -700,6 +930,12 @@ static const struct scene scenes[] = {
     SCENE(renamed_meanwhile),
     SCENE(unlinked_meanwhile),
     SCENE(mode_changed_meanwhile),
+    SCENE(attributes_changed_meanwhile),
+    SCENE(capability_set_meanwhile),
+    SCENE(attributes_changed_after_an_exec),
+    SCENE(attributes_changed_around_an_exec),
+    SCENE(attributes_changed_before_an_exec),
+    SCENE(mode_changed_by_descriptor_before_an_exec),
     SCENE(mode_changed_by_descriptor),
     SCENE(directory_moved),
     SCENE(somebody_elses_stderr),
