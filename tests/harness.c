@@ -4,15 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "schema.h"
@@ -342,6 +345,27 @@ static int visible(const struct dirent *entry)
     return strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
 }
 
+static unsigned long hash_of(const char *bytes, size_t length)
+{
+    unsigned long hash = 14695981039346656037UL;
+    for (size_t at = 0; at < length; at++)
+        hash = (hash ^ (unsigned char)bytes[at]) * 1099511628211UL;
+    return hash;
+}
+
+/* Of all extended attributes, in whatever order they are. */
+static unsigned long hash_of_attributes(const char *path)
+{
+    char names[4096], value[4096];
+    unsigned long hash = 0;
+    ssize_t length = llistxattr(path, names, sizeof names);
+    for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+        ssize_t size = lgetxattr(path, name, value, sizeof value);
+        hash += hash_of(name, strlen(name)) ^ hash_of(value, size > 0 ? (size_t)size : 0);
+    }
+    return hash;
+}
+
 static void add_tree(FILE *text, const char *directory)
 {
     struct dirent **entries;
@@ -351,18 +375,17 @@ static void add_tree(FILE *text, const char *directory)
         struct stat file;
         snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
         if (lstat(path, &file) == 0) {
-            unsigned long hash = 14695981039346656037UL;
+            unsigned long hash = 0;
             if (S_ISREG(file.st_mode)) {
                 size_t length;
                 char *content = read_file(path, &length);
-                for (size_t at = 0; at < length; at++)
-                    hash = (hash ^ (unsigned char)content[at]) * 1099511628211UL;
+                hash = hash_of(content, length);
                 free(content);
             } else if (S_ISLNK(file.st_mode)) {
                 (void)!readlink(path, link, sizeof link - 1);
             }
-            fprintf(text, "%s %o %u %u %lu %lx %s\n", path, file.st_mode, file.st_uid, file.st_gid, (unsigned long)file.st_nlink,
-                    hash, link);
+            fprintf(text, "%s %o %u %u %lu %lx %lx %s\n", path, file.st_mode, file.st_uid, file.st_gid,
+                    (unsigned long)file.st_nlink, hash, hash_of_attributes(path), link);
             if (S_ISDIR(file.st_mode))
                 add_tree(text, path);
         }
@@ -430,6 +453,11 @@ size_t log_count(const struct place *place, const char *field, const char *value
         count += !strcmp(line_string(json_object_array_get_idx(lines, i), field), value);
     json_object_put(lines);
     return count;
+}
+
+bool have_own_mounts(void)
+{
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 bool have_programs(const char *names, char missing[100])

@@ -83,7 +83,7 @@ char *read_file(const char *path, size_t *length);
 void write_file(const char *path, const char *content, mode_t mode);
 bool same_content(const char *path, const char *other);
 
-/* Names, types, modes, owners and contents of everything in a directory, as text to be freed. */
+/* Names, types, modes, owners, extended attributes and contents of everything in a directory, as text to be freed. */
 char *tree_text(const char *directory);
 
 /* How many names in the directory are the shim's. */
@@ -94,6 +94,12 @@ struct json_object *log_lines(const struct place *);
 size_t log_count(const struct place *, const char *field, const char *value);
 const char *line_string(struct json_object *line, const char *field);
 int64_t line_number(struct json_object *line, const char *field);
+
+/*
+ * Gives this process, and what it starts, mounts of its own: nothing that is mounted then is seen elsewhere, and it is gone with
+ * them. Returns false where that isn't allowed.
+ */
+bool have_own_mounts(void);
 
 /* Whether all of the blank-separated programs are on PATH. */
 bool have_programs(const char *names, char missing[100]);

@@ -34,7 +34,7 @@ static int truncate_path(const char *path, int64_t length)
 /* Whether the kernel refuses the target itself, too: another preloaded library may have meant a different file by the path. */
 static bool is_busy(const struct stage_target *target)
 {
-    int fd = sys_openat(AT_FDCWD, target->path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    int fd = sys_openat(AT_FDCWD, target->path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     sys_close_quietly(fd);
     return (fd < 0 && errno == ETXTBSY) || stage_is_swap_file(target);
 }

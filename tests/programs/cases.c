@@ -347,6 +347,19 @@ static void no_descriptor_left_at_exit(void)
     must(setrlimit(RLIMIT_NOFILE, &none) == 0);
 }
 
+/* Not a scene of the comparison: how many are left is told by a variable. */
+static void few_descriptors(void)
+{
+    rlim_t count = (rlim_t)atoi(getenv("COUNT"));
+    struct rlimit few = { 3 + count, 3 + count };
+    must(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    int fd = open(target, O_WRONLY | O_TRUNC);
+    printf("%d %s\n", fd, fd < 0 ? strerror(errno) : "opened");
+    if (fd >= 0)
+        put(fd, "text");
+    must(fd < 0 || close(fd) == 0);
+}
+
 static void locks_it(void)
 {
     int fd = open_new(0), copy = dup(fd);
@@ -898,6 +911,7 @@ static const struct scene scenes[] = {
     SCENE(close_everything),
     SCENE(no_descriptor_left),
     SCENE(no_descriptor_left_at_exit),
+    SCENE(few_descriptors),
     SCENE(locks_it),
     SCENE(locks_it_twice_opened),
     SCENE(errno_stays),
