@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -458,6 +459,23 @@ size_t log_count(const struct place *place, const char *field, const char *value
 bool have_own_mounts(void)
 {
     return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+bool mapping_holds_lock(const char *directory)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/mapped", directory);
+    write_file(path, "mapped", 0600);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    cr_assert_eq(flock(fd, LOCK_SH), 0);
+    void *memory = mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool held = flock(fd, LOCK_EX | LOCK_NB) < 0;
+    close(fd);
+    munmap(memory, 6);
+    unlink(path);
+    return held;
 }
 
 bool have_programs(const char *names, char missing[100])

@@ -101,6 +101,9 @@ int64_t line_number(struct json_object *line, const char *field);
  */
 bool have_own_mounts(void);
 
+/* Whether a flock stays as long as a mapping of the file does; on overlay it doesn't. */
+bool mapping_holds_lock(const char *directory);
+
 /* Whether all of the blank-separated programs are on PATH. */
 bool have_programs(const char *names, char missing[100]);
 

@@ -58,7 +58,7 @@ static bool prepare(const struct place *place, const struct refusal *refusal)
     if (status_code(run_shell(place, WITHOUT_SHIM, NULL, refusal->prepare)) == 0)
         return true;
     char *err = read_file(place->err, NULL);
-    fprintf(stderr, "skipped: refusal for %s (can't do \"%s\" here: %s)\n", refusal->reason, refusal->prepare, err);
+    fprintf(stderr, "skipped: refusal for %s (can't be prepared here: %s)\n", refusal->reason, strtok(err, "\n"));
     free(err);
     return false;
 }

@@ -170,6 +170,19 @@ static void try_atomic(struct place *place, const struct tool *tool)
 /* A sample of the rows does for `make test`; `make prove-tools` takes all. */
 #define ATOMIC_SAMPLE 5
 
+/* With a list of names in TOOLS_TO_TEST, commas between them, only rows whose name starts with one of these words. */
+static bool is_wanted(const struct tool *tool)
+{
+    const char *wanted = getenv("TOOLS_TO_TEST");
+    for (const char *word = wanted; word && *word;) {
+        size_t length = strcspn(word, ",");
+        if (!strncmp(tool->name, word, length) && (tool->name[length] == '\0' || tool->name[length] == ' '))
+            return true;
+        word += length + (word[length] == ',');
+    }
+    return !wanted;
+}
+
 /* Rows are taken by the dozen: a process for each would cost more than the rows. */
 #define DOZEN 12
 #define DOZENS ((TOOLS + DOZEN - 1) / DOZEN)
@@ -189,6 +202,8 @@ ParameterizedTest(int *dozen, tools, end_as_on_an_idle_file, .timeout = 300)
     snprintf(script, sizeof script, "%s/script", place.root);
     for (size_t i = (size_t)*dozen; i < TOOLS; i += DOZENS) {
         char missing[100];
+        if (!is_wanted(&tools[i]))
+            continue;
         if (have_programs(tools[i].needs, missing)) {
             try_tool(&place, &tools[i]);
             if ((tools[i].kind == WRITE || tools[i].kind == CHANGE) && (i % ATOMIC_SAMPLE == 0 || getenv("ETXTBSY_TEST_ALL")))

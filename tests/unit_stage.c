@@ -29,6 +29,7 @@
 #include "../shim/stage/stage.h"
 #include "../shim/sys/clock.h"
 #include "../shim/sys/text.h"
+#include "harness.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define OLD "old content"
@@ -46,7 +47,11 @@ static struct {
     long hit;
 } fault;
 
-static bool no_tmpfile, no_flock;
+/* How flock misbehaves: unknown; anybody gets any lock; an exclusive one needs a descriptor for writing (NFS). */
+enum flock_fault { FLOCK_WORKS, FLOCK_LETS_ALL, FLOCK_WANTS_WRITERS };
+static enum flock_fault flock_fault;
+
+static bool no_tmpfile, no_flock, no_clone;
 static unsigned kill_at; /* before the nth call; 0: never */
 
 /* Before the first call of that number: says so to another process, and waits for its answer. */
@@ -97,6 +102,13 @@ static long faulty_call(long number, long a0, long b, long c, long d, long e, lo
     }
     if (no_flock && number == SYS_flock)
         return failed(EOPNOTSUPP);
+    if (flock_fault == FLOCK_LETS_ALL && number == SYS_flock)
+        return 0;
+    if (flock_fault == FLOCK_WANTS_WRITERS && number == SYS_flock && a[1] & (LOCK_EX | LOCK_SH) &&
+        (fcntl((int)a[0], F_GETFL) & O_ACCMODE) == (a[1] & LOCK_EX ? O_RDONLY : O_WRONLY))
+        return failed(EBADF);
+    if (no_clone && number == SYS_ioctl && a[1] == FICLONE)
+        return failed(EOPNOTSUPP);
     if (fault.error && (fault.number ? number == fault.number : can_fail(number)) && ++fault.count == fault.nth) {
         fault.hit = number;
         if (number == SYS_close) /* which lets go of the descriptor even when it fails */
@@ -125,7 +137,7 @@ static void fail_no_more(void)
 
 /* ---- a directory ------------------------------------------------------------------------------------------------------------ */
 
-static char directory[] = "/tmp/etxtbsy-unit-XXXXXX";
+static char directory[PATH_MAX]; /* where TMPDIR says */
 
 static void put(const char *name, const char *bytes, mode_t mode)
 {
@@ -139,7 +151,9 @@ static void put(const char *name, const char *bytes, mode_t mode)
 
 static void enter(void)
 {
+    const char *base = getenv("TMPDIR");
     umask(022);
+    snprintf(directory, sizeof directory, "%s/etxtbsy-unit-XXXXXX", base ? base : "/tmp");
     cr_assert(mkdtemp(directory));
     cr_assert_eq(chdir(directory), 0);
     put("app", OLD, 0751);
@@ -761,6 +775,7 @@ Test(stage, says_which_machine_is_to_blame)
         { SYS_copy_file_range, 1, ENOSPC, "no-space" },
         { SYS_copy_file_range, 1, EDQUOT, "quota" },
     };
+    no_clone = true;
     for (size_t i = 0; i < COUNT(rows); i++) {
         cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
         fail(rows[i].number, rows[i].nth, rows[i].error);
@@ -946,7 +961,7 @@ Test(stage, held_by_a_mapping_alone_is_ready)
     char *map = mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     cr_assert_neq(map, MAP_FAILED);
     cr_expect_eq(let_go(fd), STAGE_READY);
-    cr_expect(report.early);
+    cr_expect_eq(report.early, mapping_holds_lock("."));
     cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
     map[0] = 'M';
     cr_expect_str_eq(content("app"), "Mapped");
@@ -1736,6 +1751,44 @@ Test(stage, that_finds_no_slot_is_published_at_once)
     cr_expect_eq(commit(fd), STAGE_REPLACED);
     cr_expect_eq(release_at(STAGE_AT_EXIT), STAGES_KNOWN_MAX - 1);
     cr_expect_eq(stage_known_count, 0);
+}
+
+/* Asked of the file system, whose name says nothing: without a lock that excludes nobody could see the last close. */
+Test(stage, is_published_at_once_where_flock_does_not_exclude)
+{
+    static const enum flock_fault faults[] = { FLOCK_LETS_ALL, FLOCK_WANTS_WRITERS };
+    static const int ways[] = { O_WRONLY | O_TRUNC, O_RDWR | O_TRUNC };
+    for (size_t i = 0; i < COUNT(faults); i++)
+        for (size_t way = 0; way < COUNT(ways); way++) {
+            put("app", OLD, 0751);
+            flock_fault = FLOCK_WORKS;
+            unsigned names = each_name(NULL), open_before = descriptors();
+            struct stat before = stat_of("app");
+            flock_fault = faults[i];
+            int fd = created("app", ways[way], 0);
+            cr_expect_not(stage_is(fd), "fault %d", faults[i]);
+            cr_expect_neq(stat_of("app").st_ino, before.st_ino);
+            cr_expect_eq(stat_of("app").st_mode, before.st_mode);
+            say(fd, "new");
+            cr_expect_str_eq(content("app"), "new");
+            close(fd);
+            cr_expect_eq(each_name(NULL), names, "fault %d: litter", faults[i]);
+            cr_expect_eq(descriptors(), open_before, "fault %d: a descriptor is left", faults[i]);
+            cr_expect_eq(stage_known_count, 0);
+        }
+    cr_expect_eq(free_slots(), STAGES_KNOWN_MAX, "slots are lost");
+}
+
+/* Before the program has written a byte. */
+Test(stage, is_refused_where_nothing_can_be_renamed)
+{
+    for (int named = 0; named < 2; named++) {
+        no_tmpfile = named;
+        fail(SYS_renameat2, 1, EPERM);
+        expect_refusal("app", O_WRONLY | O_TRUNC, "rename");
+        fail_no_more();
+        cr_expect_str_eq(content("app"), OLD);
+    }
 }
 
 Test(stage, can_be_ended_once_only)

@@ -5,6 +5,7 @@
 #include "../sys/text.h"
 #include "attributes.h"
 #include "copy.h"
+#include "mapping.h"
 #include "name.h"
 #include "place.h"
 #include "stage.h"
@@ -50,8 +51,9 @@ static bool give_times(int target, const struct statx *now, const struct statx *
 
 /*
  * A stage that is equal to its target to the byte changes nothing: the target keeps its inode, so that nobody has to be
- * restarted, and takes over what else the writer has set. Returns false where that can't be, and nothing is changed then but
- * perhaps the target's attributes, to what they are to be anyway.
+ * restarted, and takes over what else the writer has set. Not while this process can write to it through a mapping, which holds no
+ * lock on overlay. Returns false where that can't be, and nothing is changed then but perhaps the target's attributes, to what they
+ * are to be anyway.
  */
 static bool keep_target(const struct stage_release *release, const struct place *place, const struct statx *expected)
 {
@@ -60,7 +62,8 @@ static bool keep_target(const struct stage_release *release, const struct place 
     int target = copy_open(place->dirfd, place->target);
     sys_fcntl(stage, F_SETFL, sys_fcntl(stage, F_GETFL, 0) | O_NOATIME);
     bool kept = target >= 0 && sys_fstat(target, &opened) == 0 && sys_same_file(&opened, expected) &&
-                sys_fstat(stage, &file) == 0 && copy_is_equal(stage, target);
+                sys_fstat(stage, &file) == 0 && copy_is_equal(stage, target) &&
+                !mapping_is_writable(release->known.slot->device, release->known.slot->inode, place->stage);
     bool unwritten = kept && is_unwritten(&file, &opened);
     if (unwritten && file.stx_mode == release->known.slot->then.stage_mode)
         file.stx_mode = opened.stx_mode;

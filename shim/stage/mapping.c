@@ -21,8 +21,8 @@ static uint64_t hex_number(const char **at)
     }
 }
 
-/* A line of proc_pid_maps(5): "start-end perms offset major:minor inode path". */
-static bool line_is(const char *line, uint64_t device, uint64_t inode)
+/* A line of proc_pid_maps(5): "start-end perms offset major:minor inode path". btrfs has another device here than in stat. */
+static bool line_is(const char *line, uint64_t device, uint64_t inode, const char *name)
 {
     const char *at = strchr(line, ' ');
     if (!at || at[2] != 'w' || at[4] != 's')
@@ -36,10 +36,11 @@ static bool line_is(const char *line, uint64_t device, uint64_t inode)
     uint64_t number = 0;
     for (at++; *at >= '0' && *at <= '9'; at++)
         number = number * 10 + (uint64_t)(*at - '0');
-    return number == inode && (major << 32 | minor) == device;
+    const char *base = strrchr(at, '/');
+    return number == inode && ((major << 32 | minor) == device || (base && !strcmp(base + 1, name)));
 }
 
-static bool search(int fd, char *buffer, uint64_t device, uint64_t inode)
+static bool search(int fd, char *buffer, uint64_t device, uint64_t inode, const char *name)
 {
     size_t filled = 0;
     ssize_t got;
@@ -49,7 +50,7 @@ static bool search(int fd, char *buffer, uint64_t device, uint64_t inode)
         buffer[filled] = '\0';
         while ((newline = strchr(line, '\n'))) {
             *newline = '\0';
-            if (line_is(line, device, inode))
+            if (line_is(line, device, inode, name))
                 return true;
             line = newline + 1;
         }
@@ -59,14 +60,14 @@ static bool search(int fd, char *buffer, uint64_t device, uint64_t inode)
     return false;
 }
 
-bool mapping_is_writable(uint64_t device, uint64_t inode)
+bool mapping_is_writable(uint64_t device, uint64_t inode, const char *name)
 {
     int saved = errno;
     bool found = false;
     int fd = sys_openat(AT_FDCWD, "/proc/thread-self/maps", O_RDONLY | O_CLOEXEC, 0);
     char *buffer = fd < 0 ? NULL : scratch_map(BUFFER_SIZE);
     if (buffer)
-        found = search(fd, buffer, device, inode);
+        found = search(fd, buffer, device, inode, name);
     scratch_unmap(buffer, BUFFER_SIZE);
     sys_close_quietly(fd);
     errno = saved;

@@ -300,7 +300,8 @@ enum stage_end stage_release_end(struct stage_release *release, struct stage_rep
         return claim(release) ? STAGE_READY : STAGE_HELD;
     if (find_descriptor(known, ANY) >= 0)
         return STAGE_HELD;
-    if (mapping_is_writable(known->device, known->inode)) /* our own: it has no other end that could be seen */
+    /* Our own mapping: it has no other end that could be seen. */
+    if (mapping_is_writable(known->device, known->inode, text_base(known->path)))
         return claim(release) ? STAGE_READY : STAGE_HELD;
     return known->creator == sys_getpid() && !known->pending ? STAGE_PENDING : STAGE_HELD;
 }

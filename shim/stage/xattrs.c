@@ -28,15 +28,22 @@ static struct work *start(int from, int to)
     return work;
 }
 
-/* Returns the length of all names, or -1; a file system without attributes has none. */
-static ssize_t list(const char *path, struct work *work)
+/*
+ * Reads all names; returns the end of them, or NULL. A file system without attributes has none. To go through them:
+ * for (name = work->names; name < end; name = next(name)).
+ */
+static const char *list(const char *path, struct work *work)
 {
     ssize_t length = sys_call(SYS_listxattr, path, work->names, NAMES_MAX);
-    return length < 0 && (errno == EOPNOTSUPP || errno == ENOSYS) ? 0 : length;
+    if (length < 0)
+        return errno == EOPNOTSUPP || errno == ENOSYS ? work->names : NULL;
+    return work->names + length;
 }
 
-#define FOR_EACH_NAME(name, work, length)                                                                                          \
-    for (const char *name = (work)->names; name < (work)->names + (length); name += strlen(name) + 1)
+static const char *next(const char *name)
+{
+    return name + strlen(name) + 1;
+}
 
 static bool is_capability(const char *name)
 {
@@ -61,19 +68,22 @@ static const char *copy_one(const char *name, struct work *work)
     return refusal_of("attributes");
 }
 
-static const char *copy_all(struct work *work, bool keeps_capability)
+static const char *remove_others(struct work *work, bool keeps_capability)
 {
-    const char *reason = NULL;
-    ssize_t length = list(work->to, work);
-    FOR_EACH_NAME(name, work, length)
-    if (!(keeps_capability && is_capability(name)) && get(work->from, name, work->value) < 0 && errno == ENODATA &&
-        sys_call(SYS_removexattr, work->to, name) < 0 && errno != ENODATA)
-        reason = "attributes";
-    length = list(work->from, work);
-    if (length < 0)
+    const char *reason = NULL, *end = list(work->to, work);
+    for (const char *name = work->names; name < end; name = next(name))
+        if (get(work->from, name, work->value) < 0 && errno == ENODATA && sys_call(SYS_removexattr, work->to, name) < 0 &&
+            errno != ENODATA && !(keeps_capability && is_capability(name)))
+            reason = "attributes";
+    return reason;
+}
+
+static const char *copy_all(struct work *work)
+{
+    const char *reason = NULL, *end = list(work->from, work);
+    if (!end)
         return "attributes";
-    FOR_EACH_NAME(name, work, length)
-    if (!reason)
+    for (const char *name = work->names; name < end && !reason; name = next(name))
         reason = copy_one(name, work);
     return reason;
 }
@@ -81,7 +91,9 @@ static const char *copy_all(struct work *work, bool keeps_capability)
 const char *xattrs_copy(int from, int to, bool keeps_capability)
 {
     struct work *work = start(from, to);
-    const char *reason = work ? copy_all(work, keeps_capability) : "attributes";
+    const char *reason = work ? remove_others(work, keeps_capability) : "attributes";
+    if (!reason)
+        reason = copy_all(work);
     scratch_unmap(work, sizeof *work);
     return reason;
 }
@@ -106,12 +118,12 @@ void xattrs_see(int fd, struct xattrs_seen *seen)
     int saved = errno;
     struct work *work = start(fd, fd);
     seen->count = 0;
-    ssize_t length = work ? list(work->from, work) : 0;
-    FOR_EACH_NAME(name, work, length)
-    if (seen->count < XATTRS_SEEN_MAX) {
-        seen->each[seen->count].name = fingerprint(name, strlen(name));
-        seen->each[seen->count++].value = fingerprint_of(work->from, name, work->value);
-    }
+    const char *end = work ? list(work->from, work) : NULL;
+    for (const char *name = end ? work->names : NULL; name < end; name = next(name))
+        if (seen->count < XATTRS_SEEN_MAX) {
+            seen->each[seen->count].name = fingerprint(name, strlen(name));
+            seen->each[seen->count++].value = fingerprint_of(work->from, name, work->value);
+        }
     scratch_unmap(work, sizeof *work);
     errno = saved;
 }
@@ -127,17 +139,19 @@ static uint64_t value_seen(const struct xattrs_seen *seen, const char *name)
 
 static void carry_one(const char *name, struct work *work, const struct xattrs_seen *seen)
 {
-    uint64_t then = value_seen(seen, name), now = fingerprint_of(work->from, name, work->value);
     ssize_t length = get(work->from, name, work->value);
+    if (length < 0 && errno != ENODATA)
+        return;
+    uint64_t then = value_seen(seen, name), now = length < 0 ? NOT_THERE : fingerprint(work->value, (size_t)length);
     if (now == then)
         return;
     /* A capability that is gone from the stage was taken by its writes, not by its writer. */
     if (!is_capability(name) && fingerprint_of(work->to, name, work->present) != then)
         return;
-    if (length >= 0)
-        sys_call(SYS_setxattr, work->to, name, work->value, length, 0);
-    else if (errno == ENODATA)
+    if (length < 0)
         sys_call(SYS_removexattr, work->to, name);
+    else
+        sys_call(SYS_setxattr, work->to, name, work->value, length, 0);
 }
 
 void xattrs_carry(int target, int stage, const struct xattrs_seen *seen, bool also_capability)
@@ -146,10 +160,10 @@ void xattrs_carry(int target, int stage, const struct xattrs_seen *seen, bool al
     struct work *work = start(target, stage);
     /* The target's names, for what has been set there, then the stage's, for what has been removed. */
     for (int i = 0; work && i < 2; i++) {
-        ssize_t length = list(i ? work->to : work->from, work);
-        FOR_EACH_NAME(name, work, length)
-        if (also_capability || !is_capability(name))
-            carry_one(name, work, seen);
+        const char *end = list(i ? work->to : work->from, work);
+        for (const char *name = work->names; name < end; name = next(name))
+            if (also_capability || !is_capability(name))
+                carry_one(name, work, seen);
     }
     scratch_unmap(work, sizeof *work);
     errno = saved;

@@ -10,7 +10,7 @@
 
 /*
  * Gives `to` what `from` has, and takes from it what `from` hasn't. Returns NULL, or the reason why that can't be. Who may not
- * set security.capability loses it without a complaint, as any write would do; `keeps_capability` leaves `to` what it has of it.
+ * set security.capability loses it without a complaint, as any write would do; `keeps_capability`: nor take it away.
  */
 const char *xattrs_copy(int from, int to, bool keeps_capability);
 

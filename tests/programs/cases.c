@@ -299,6 +299,16 @@ static void mapping_kept(void)
     memcpy(memory, "mapped", 6);
 }
 
+/* At the close the file is still as it was. */
+static void mapping_written_after_close(void)
+{
+    int fd = open(target, O_RDWR);
+    char *memory = fd < 0 ? MAP_FAILED : mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    must(memory != MAP_FAILED && close(fd) == 0);
+    memcpy(memory, "mapped", 6);
+    must(munmap(memory, 6) == 0);
+}
+
 static void *write_late(void *argument)
 {
     usleep(30000);
@@ -906,6 +916,7 @@ static const struct scene scenes[] = {
     SCENE(vfork_child_opens),
     SCENE(passed_descriptor),
     SCENE(mapping_kept),
+    SCENE(mapping_written_after_close),
     SCENE(last_thread_ends),
     SCENE(buffered_until_exit),
     SCENE(close_everything),
