@@ -17,7 +17,7 @@
 #define SUITES "@(tools|cases|refusals|generations|stage|stage_fault)/*"
 #define TOOLS                                                                                                                      \
     "cp,dd,fallocate,truncate,rsync --inplace,tar x --overwrite,python mmap,python os.sendfile,python os.copy_file_range,"         \
-    "vim backupcopy,touch,shred,mold -o,install,c open,strip"
+    "vim,touch,shred,mold -o,install,c open,strip"
 
 /* `mount` is for a shell, with $IMAGE, the directory $BASE and the mount point $MOUNTED; TOOLS and SUITES are run with TMPDIR
  * there. */
@@ -57,6 +57,14 @@ static void unmount(struct mounted *mounted)
     umount2(mounted->place.directory, MNT_DETACH);
     umount2(mounted->base, MNT_DETACH);
     place_remove(&mounted->place);
+}
+
+static const struct filesystem *named(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(filesystems[i].name, name))
+        i++;
+    return &filesystems[i];
 }
 
 /* Ends the test as skipped where that can't be. */
@@ -120,4 +128,160 @@ ParameterizedTest(int *number, filesystems, end_as_in_place, .timeout = 300)
     free(copy);
     free(said);
     unmount(&mounted);
+}
+
+/* ---- what only one of them has ---- */
+
+/*
+ * Prepares the target by a shell; runs it, if `busy`; then the command, which may print what is to be compared. Returns its
+ * output and all files.
+ */
+static char *outcome_of(const struct mounted *mounted, const char *prepare, enum shim shim, const char *command)
+{
+    int status;
+    char *said = shell(mounted, prepare, &status), *result = NULL;
+    cr_assert_eq(status, 0, "%s: %s", prepare, said);
+    unlink(mounted->place.log);
+    pid_t running = shim == WITH_SHIM ? run_busy(mounted->place.target) : 0;
+    int exit_status = status_code(run_shell(&mounted->place, shim, "ETXTBSY_MAX_WAIT=50ms", command));
+    if (running)
+        stop(running);
+    char *out = read_file(mounted->place.out, NULL), *err = read_file(mounted->place.err, NULL);
+    char *tree = tree_text(mounted->place.directory);
+    cr_assert_geq(asprintf(&result, "status %d\n%s%s%s", exit_status, out, err, tree), 0);
+    free(said);
+    free(out);
+    free(err);
+    free(tree);
+    return result;
+}
+
+static void expect_as_in_place(const struct mounted *mounted, const char *prepare, const char *command, const char *outcome)
+{
+    char *expected = outcome_of(mounted, prepare, WITHOUT_SHIM, command);
+    char *actual = outcome_of(mounted, prepare, WITH_SHIM, command);
+    cr_expect_eq(strncmp(expected, "status 0\n", 9), 0, "%s: idle: %s", command, expected);
+    cr_expect_str_eq(actual, expected, "%s:\n%s instead of\n%s", command, actual, expected);
+    cr_expect_eq(log_count(&mounted->place, "outcome", outcome), 1, "%s isn't in the log: %s", outcome, command);
+    cr_expect_eq(litter_count(&mounted->place), 0);
+    free(expected);
+    free(actual);
+}
+
+static void expect_refused(const struct mounted *mounted, const char *prepare, const char *command, const char *reason)
+{
+    char *result = outcome_of(mounted, prepare, WITH_SHIM, command);
+    cr_expect_not_null(strstr(result, "Text file busy"), "%s: %s", command, result);
+    cr_expect_eq(log_count(&mounted->place, "reason", reason), 1, "%s isn't in the log", reason);
+    cr_expect_eq(litter_count(&mounted->place), 0);
+    cr_expect(same_content(mounted->place.target, TARGET_PROGRAM), "%s: refused, and the target has changed", reason);
+    free(result);
+}
+
+#define FRESH "rm -rf $MOUNTED/*; cp -p $BUILD/tests/target $TARGET"
+
+Test(filesystems, xfs_has_projects, .timeout = 60)
+{
+    struct mounted mounted;
+    mount_one(&mounted, named("xfs"));
+    expect_as_in_place(&mounted, FRESH "; chattr -p 4711 $TARGET", "cp $NEW $TARGET; lsattr -p $TARGET", "replaced");
+    expect_as_in_place(
+        &mounted, FRESH "; xfs_io -c 'extsize 64k' $TARGET || :", "echo more >> $TARGET; xfs_io -r -c extsize $TARGET", "replaced");
+    /* A directory whose files are a project's takes none of another project: that is known before a byte is written. */
+    expect_refused(&mounted, FRESH "; chattr -p 7 $TARGET; chattr -p 5 $MOUNTED; chattr +P $MOUNTED", "cp $NEW $TARGET",
+                   "attributes");
+    unmount(&mounted);
+}
+
+Test(filesystems, btrfs_has_files_without_copy_on_write_shared_blocks_and_its_own_quota, .timeout = 60)
+{
+    struct mounted mounted;
+    char trace[PATH_MAX], command[PATH_MAX + 200];
+    mount_one(&mounted, named("btrfs"));
+    expect_as_in_place(&mounted,
+                       "rm -rf $MOUNTED/*; : > $TARGET; chattr +C $TARGET; cat $BUILD/tests/target > $TARGET; chmod 755 $TARGET",
+                       "echo more >> $TARGET; lsattr $TARGET", "replaced");
+    expect_as_in_place(&mounted, FRESH "; chattr +c $TARGET", "cp $NEW $TARGET; lsattr $TARGET", "replaced");
+
+    /* The old content isn't copied. */
+    char missing[100];
+    if (have_programs("strace", missing)) {
+        snprintf(trace, sizeof trace, "%s/trace", mounted.place.root);
+        snprintf(command, sizeof command, "strace -f -qq -e trace=ioctl,copy_file_range -o %s sh -c 'echo more >> $TARGET'", trace);
+        free(outcome_of(&mounted, FRESH, WITH_SHIM, command));
+        char *calls = read_file(trace, NULL);
+        cr_expect_not_null(strstr(calls, "FICLONE"), "%s", calls);
+        cr_expect_null(strstr(calls, "copy_file_range"), "%s", calls);
+        free(calls);
+    } else {
+        fprintf(stderr, "skipped: whether blocks are shared (there is no strace here)\n");
+    }
+
+    /* Other file systems' quotas need a kernel that is built with them. */
+    int status;
+    char *said =
+        shell(&mounted, FRESH "; btrfs -q quota enable $MOUNTED && sync -f $TARGET && btrfs qgroup limit 200k $MOUNTED", &status);
+    if (status == 0) {
+        expect_refused(&mounted, "! head -c 1m /dev/zero > $MOUNTED/rest; sync -f $TARGET", "cp $NEW $TARGET", "quota");
+        expect_refused(&mounted, ":", "echo more >> $TARGET", "quota");
+    } else {
+        fprintf(stderr, "skipped: a quota on btrfs: %s\n", said);
+    }
+    free(said);
+    unmount(&mounted);
+}
+
+/*
+ * A busy file that is in overlay's lower layer only: it is looked at there, and its successor is in the upper one. Layers can't
+ * be put back while they are mounted, so each comparison has a mount of its own.
+ */
+static char *outcome_in_the_lower_layer(const char *prepare, enum shim shim, const char *command, const char *outcome)
+{
+    static const char mount_layers[] =
+        "umount $MOUNTED $BASE 2>&-; mount -t tmpfs -o size=64m,mode=755 none $BASE && mkdir $BASE/lower $BASE/upper $BASE/work && "
+        "cp -p $BUILD/tests/target $BASE/lower/target && ";
+    struct mounted mounted;
+    char all[2000];
+    mount_one(&mounted, named("overlay"));
+    snprintf(all, sizeof all,
+             "%s ( cd $BASE/lower; %s ) && mount -t overlay -o lowerdir=$BASE/lower,upperdir=$BASE/upper,workdir=$BASE/work none "
+             "$MOUNTED",
+             mount_layers, prepare);
+    char *result = outcome_of(&mounted, all, shim, command);
+    if (shim == WITH_SHIM && outcome)
+        cr_expect_eq(log_count(&mounted.place, "outcome", outcome), 1, "%s isn't in the log: %s", outcome, command);
+    cr_expect_eq(litter_count(&mounted.place), 0);
+    /* The next one has another name. */
+    for (char *at; (at = strstr(result, mounted.place.root));)
+        memset(at, '-', strlen(mounted.place.root));
+    unmount(&mounted);
+    return result;
+}
+
+Test(filesystems, overlay_has_a_lower_layer, .timeout = 120)
+{
+    static const struct {
+        const char *prepare, *command, *outcome;
+    } rows[] = {
+        { ":", "cp $NEW $TARGET", "replaced" },
+        { ":", "echo more >> $TARGET", "replaced" },
+        { ":", "truncate -s 10 $TARGET", "replaced" },
+        { ":", "$BUILD/tests/cases reader_truncates $TARGET", NULL }, /* the kernel says ETXTBSY, and truncates the upper file */
+        { ":", "$BUILD/tests/cases opened_only $TARGET", "unchanged" },
+        { "chmod 6755 target", "$BUILD/tests/cases only_opens $TARGET", "unchanged" },
+        { "chattr +dA target || :", "$BUILD/tests/cases security_attributes $TARGET", "replaced" },
+        { ":", "$BUILD/tests/cases mapping_written_after_close $TARGET", "replaced" },
+        { ":", "$BUILD/tests/cases two_opens $TARGET", "replaced" },
+        { ":", "$BUILD/tests/cases attributes_changed_meanwhile $TARGET", "replaced" },
+        { ":", "$BUILD/tests/cases unlinked_meanwhile $TARGET", "discarded" },
+        { ":", "$BUILD/tests/cases renamed_meanwhile $TARGET", "replaced" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *expected = outcome_in_the_lower_layer(rows[i].prepare, WITHOUT_SHIM, rows[i].command, rows[i].outcome);
+        char *actual = outcome_in_the_lower_layer(rows[i].prepare, WITH_SHIM, rows[i].command, rows[i].outcome);
+        cr_expect_eq(strncmp(expected, "status 0\n", 9), 0, "%s: idle: %s", rows[i].command, expected);
+        cr_expect_str_eq(actual, expected, "%s:\n%s instead of\n%s", rows[i].command, actual, expected);
+        free(expected);
+        free(actual);
+    }
 }

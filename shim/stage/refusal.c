@@ -16,6 +16,8 @@ const char *refusal_of(const char *otherwise)
         return "quota";
     case ENAMETOOLONG:
         return "name-too-long";
+    case EXDEV: /* a directory whose files belong to a project takes no file of another */
+        return "attributes";
     default:
         return otherwise;
     }
