@@ -61,6 +61,9 @@ $(BUILD)/obj/cli/%.o: shim/cli/%.c
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
 TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static cases starts failures victim-plain victim-fortify victim-lfs victim-cxx)
+# A file system of our own, where libfuse is there (Debian: libfuse3-dev).
+FUSE := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)
+TEST_PROGRAMS += $(if $(FUSE),$(BUILD)/tests/odd_filesystem)
 TEST_PATHS = '-DBUILD_DIR="$(abspath $(BUILD))"' '-DSOURCE_DIR="$(abspath .)"'
 
 $(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
@@ -87,6 +90,9 @@ $(BUILD)/tests/victim-lfs: tests/programs/victim.c
 $(BUILD)/tests/victim-cxx: tests/programs/victim.c
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(PROGRAM_FLAGS) -o $@ $<
+$(BUILD)/tests/odd_filesystem: tests/programs/odd_filesystem.c
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_FLAGS) $(shell pkg-config --cflags fuse3 2>/dev/null) -o $@ $< $(shell pkg-config --libs fuse3 2>/dev/null)
 $(BUILD)/tests/target $(BUILD)/tests/cases $(BUILD)/tests/starts $(BUILD)/tests/failures $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<

@@ -10,7 +10,8 @@ demo) ;;
 test)
     required="$required g++ binutils libcriterion-dev"
     # The programs that the tests drive: a missing one is skipped, and said so.
-    useful="clang valgrind strace dash zsh mksh fish busybox perl python3 vim rsync curl util-linux"
+    useful="clang valgrind strace dash zsh mksh fish busybox perl python3 vim rsync curl util-linux
+        e2fsprogs xfsprogs btrfs-progs libfuse3-dev"
     ;;
 lint) required="$required clang-format clang-tidy shellcheck" ;;
 *)

@@ -285,3 +285,50 @@ Test(filesystems, overlay_has_a_lower_layer, .timeout = 120)
         free(actual);
     }
 }
+
+/* ---- a file system that does things its own way ---- */
+
+/* Whoever asks first what a file system can do has to be told by trying: its name, FUSE, says nothing. */
+static const struct odd {
+    const char *oddity, *name, *outcome, *reason;
+} odd_ones[] = {
+    { "none", "target", "replaced", "" },
+    { "flock", "target", "published-early", "not-trackable" },
+    { "rename", "target", "gave-up", "rename" },
+    { "names", "target", "replaced", "" },
+    { "names", "target-with-a-name-that-leaves-no-room-for-a-longer-one", "gave-up", "name-too-long" },
+};
+
+static void try_odd_one(struct mounted *mounted, const struct odd *odd)
+{
+    char path[PATH_MAX], command[PATH_MAX];
+    snprintf(path, sizeof path, "%s/%s", mounted->place.directory, odd->name);
+    snprintf(command, sizeof command, "cp $NEW %s", path);
+    cr_assert_eq(rename(mounted->place.target, path) < 0 && strcmp(odd->oddity, "rename"), 0);
+    unlink(mounted->place.log);
+    pid_t running = run_busy(path);
+    int status = status_code(run_shell(&mounted->place, WITH_SHIM, "ETXTBSY_MAX_WAIT=50ms", command));
+    stop(running);
+    bool refused = !strcmp(odd->outcome, "gave-up");
+    cr_expect_eq(status != 0, refused, "%s", odd->oddity);
+    cr_expect(same_content(path, refused ? TARGET_PROGRAM : mounted->place.new), "%s: the wrong content", odd->oddity);
+    cr_expect_eq(litter_count(&mounted->place), 0, "%s: litter", odd->oddity);
+    cr_expect_eq(log_count(&mounted->place, "outcome", odd->outcome), 1, "%s: no %s", odd->oddity, odd->outcome);
+    cr_expect_eq(log_count(&mounted->place, "reason", odd->reason), 1, "%s: not for %s", odd->oddity, odd->reason);
+}
+
+Test(filesystems, that_are_odd_are_found_out_by_trying, .timeout = 60)
+{
+    for (size_t i = 0; i < sizeof odd_ones / sizeof *odd_ones; i++) {
+        char mount_it[300];
+        snprintf(mount_it, sizeof mount_it,
+                 "cp $BUILD/tests/target $BASE; { $BUILD/tests/odd_filesystem $BASE %s $MOUNTED > /dev/null 2>&1 & }; "
+                 "for i in $(seq 100); do mountpoint -q $MOUNTED && exit; sleep .05; done; exit 1",
+                 odd_ones[i].oddity);
+        const struct filesystem fuse = { "fuse", BUILD_DIR "/tests/odd_filesystem", mount_it };
+        struct mounted mounted;
+        mount_one(&mounted, &fuse);
+        try_odd_one(&mounted, &odd_ones[i]);
+        unmount(&mounted);
+    }
+}

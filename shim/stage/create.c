@@ -384,6 +384,8 @@ static const char *open_for_caller(struct birth *birth)
 
 static void undo(struct birth *birth)
 {
+    sys_close_quietly(birth->fd); /* FUSE renames an open file that is unlinked, and here that may be what can't be done */
+    birth->fd = -1;
     if (birth->linked)
         sys_unlinkat(birth->dirfd, birth->name);
     if (birth->known)
