@@ -14,10 +14,10 @@
 
 #include <criterion/parameterized.h>
 
-#define SUITES "@(tools|cases|refusals|generations|stage|stage_fault)/*"
+#define SUITES "@(tools|cases|refusals|generations|stage)/*"
 #define TOOLS                                                                                                                      \
     "cp,dd,fallocate,truncate,rsync --inplace,tar x --overwrite,python mmap,python os.sendfile,python os.copy_file_range,"         \
-    "vim,touch,shred,mold -o,install,c open,strip"
+    "vim append,touch,shred,mold -o,install,c open,strip"
 
 /* `mount` is for a shell, with $IMAGE, the directory $BASE and the mount point $MOUNTED; TOOLS and SUITES are run with TMPDIR
  * there. */
