@@ -105,17 +105,33 @@ static int create(struct intervention *intervention, enum stage_kind kind, const
     return fd;
 }
 
+/* How often a target is looked for again that somebody else has replaced between the look and the stage. */
+#define LOOKS_MAX 100
+
+static bool was_replaced_meanwhile(const struct intervention *intervention)
+{
+    return intervention->event.reason && !strcmp(intervention->event.reason, "path");
+}
+
 static int redirect(struct intervention *intervention, const struct write_open *open, int64_t keep)
 {
+    struct stage_target *target = &intervention->target;
+    int fd = -1;
     if (!is_ours_to_redirect(open)) {
         intervention->event.reason = "flags";
         return -1;
     }
-    if (!is_busy(&intervention->target)) {
-        intervention->event.reason = "path";
-        return -1;
+    for (int looks = 0; looks < LOOKS_MAX; looks++) {
+        if (!is_busy(target)) {
+            intervention->event.reason = "path";
+            return -1;
+        }
+        fd = create(intervention, STAGE_OF_BUSY, open, keep);
+        if (fd >= 0 || !was_replaced_meanwhile(intervention) ||
+            stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) < 0)
+            break;
     }
-    return create(intervention, STAGE_OF_BUSY, open, keep);
+    return fd;
 }
 
 /*
@@ -223,6 +239,26 @@ static bool is_atomic(struct intervention *intervention, const struct write_open
            intervention_decide(intervention, operation, target->path) == ACTION_ATOMIC;
 }
 
+/* A stage for a file that need not be busy, or another descriptor of the one that there is; -1 and perhaps a reason. */
+static int create_unasked(struct intervention *intervention, const struct write_open *open, enum policy_operation operation,
+                          int64_t length)
+{
+    const struct stage_target *target = &intervention->target;
+    int fd = -1;
+    for (int looks = 0; fd < 0 && looks < LOOKS_MAX && find_target(&intervention->target, open); looks++) {
+        intervention->event.target = target->path;
+        intervention->event.reason = NULL;
+        fd = stage_join(target, open->flags);
+        if (fd >= 0 || !is_atomic(intervention, open, operation))
+            break;
+        enum stage_kind kind = target->file.stx_mode ? STAGE_OF_IDLE : STAGE_OF_NEW;
+        fd = create(intervention, kind, open, length == NO_LENGTH ? 0 : length);
+        if (!was_replaced_meanwhile(intervention))
+            break;
+    }
+    return fd;
+}
+
 /*
  * Makes the stage that the policy wants for a file that need not be busy. Where it can't be made, what the call would have done
  * without us is done here, and said if it was done in place; a busy file is left to the real call.
@@ -231,19 +267,12 @@ static int forestall(const struct write_open *open, enum policy_operation operat
 {
     int saved = errno, fd = -1;
     struct intervention *intervention = is_ours_to_redirect(open) ? intervention_begin(open->op, open->path, 0) : NULL;
-    if (intervention && find_target(&intervention->target, open)) {
-        const struct stage_target *target = &intervention->target;
-        intervention->event.target = target->path;
-        fd = stage_join(target, open->flags);
-        if (fd < 0 && is_atomic(intervention, open, operation)) {
-            enum stage_kind kind = target->file.stx_mode ? STAGE_OF_IDLE : STAGE_OF_NEW;
-            fd = create(intervention, kind, open, length == NO_LENGTH ? 0 : length);
-            if (fd < 0 && length == NO_LENGTH && !open->only_stage && (fd = open_again(open)) >= 0)
-                intervention_say(intervention, "redirect", "in-place", "refused");
-        }
-    }
-    if (intervention)
+    if (intervention) {
+        fd = create_unasked(intervention, open, operation, length);
+        if (fd < 0 && intervention->event.reason && length == NO_LENGTH && !open->only_stage && (fd = open_again(open)) >= 0)
+            intervention_say(intervention, "redirect", "in-place", "refused");
         intervention_end(intervention);
+    }
     errno = saved;
     return fd;
 }
