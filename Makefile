@@ -60,7 +60,9 @@ $(BUILD)/obj/cli/%.o: shim/cli/%.c
 # ---- tests ------------------------------------------------------------------------------------------------------------------
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
-TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,target target-static cases starts failures victim-plain victim-fortify victim-lfs victim-cxx)
+# Each from the source of its name; the victim is compiled as four kinds of programs call libc.
+PLAIN_PROGRAMS = target cases starts failures storms
+TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static victim-plain victim-fortify victim-lfs victim-cxx)
 # A file system of our own, where libfuse is there (Debian: libfuse3-dev).
 FUSE := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)
 TEST_PROGRAMS += $(if $(FUSE),$(BUILD)/tests/odd_filesystem)
@@ -73,12 +75,7 @@ $(BUILD)/tests/obj/%.o: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) -Wno-missing-field-initializers -Wno-unknown-warning-option -Wno-format-truncation $(TEST_PATHS) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
 
-# The same small program as four kinds of programs call libc.
 PROGRAM_FLAGS = -D_GNU_SOURCE -Wall -Wextra -g
-$(BUILD)/tests/target: tests/programs/target.c
-$(BUILD)/tests/cases: tests/programs/cases.c
-$(BUILD)/tests/starts: tests/programs/starts.c
-$(BUILD)/tests/failures: tests/programs/failures.c
 $(BUILD)/tests/target-static: tests/programs/target.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -static -o $@ $<
@@ -93,7 +90,10 @@ $(BUILD)/tests/victim-cxx: tests/programs/victim.c
 $(BUILD)/tests/odd_filesystem: tests/programs/odd_filesystem.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) $(shell pkg-config --cflags fuse3 2>/dev/null) -o $@ $< $(shell pkg-config --libs fuse3 2>/dev/null)
-$(BUILD)/tests/target $(BUILD)/tests/cases $(BUILD)/tests/starts $(BUILD)/tests/failures $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
+$(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS)): $(BUILD)/tests/%: tests/programs/%.c
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_FLAGS) -o $@ $<
+$(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 
@@ -126,6 +126,9 @@ prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	ETXTBSY_KILL_STEP=1 $(BUILD)/tests/run --filter 'deaths/*'
 
+prove-storm: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'storm/*' --jobs 1
+
 demo:
 	scripts/setup.sh demo
 	$(MAKE) --no-print-directory all
@@ -140,5 +143,5 @@ lint:
 clean:
 	rm -rf build
 
-.PHONY: all check check-clang check-sanitized clean demo lint no-json-c prove-kill prove-tools test
+.PHONY: all check check-clang check-sanitized clean demo lint no-json-c prove-kill prove-storm prove-tools test
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

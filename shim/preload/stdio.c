@@ -5,6 +5,7 @@
 #include "../remedy/release.h"
 #include "../remedy/write.h"
 #include "../sys/directory.h"
+#include "../sys/process.h"
 #include "entries.h"
 #include "streams.h"
 
@@ -82,7 +83,9 @@ typedef FILE *open_stream(const char *path, const char *mode);
 static FILE *open_on(int fd, open_stream *real, const char *mode)
 {
     char link[DESCRIPTOR_LINK_SIZE];
+    int cancellation = process_hold_cancellation();
     FILE *stream = real(descriptor_link(link, fd), mode);
+    process_let_cancellation(cancellation);
     if (stream)
         return move_stream(stream, fd, mode);
     drop(fd);
@@ -125,7 +128,9 @@ typedef FILE *reopen(const char *path, const char *mode, FILE *stream);
 static FILE *reopen_on(int fd, reopen *real, const char *mode, FILE *stream, int number)
 {
     char link[DESCRIPTOR_LINK_SIZE];
+    int cancellation = process_hold_cancellation();
     FILE *reopened = real(descriptor_link(link, fd), mode, stream);
+    process_let_cancellation(cancellation);
     if (!reopened) {
         drop(fd);
         return NULL;

@@ -2,6 +2,7 @@
 #include <sys/file.h>
 
 #include "../sys/directory.h"
+#include "../sys/process.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
 #include "mapping.h"
@@ -62,11 +63,18 @@ int stage_open_asker(const char *path)
     return fd < 0 && errno == EACCES ? sys_openat(AT_FDCWD, path, O_WRONLY | flags, 0) : fd;
 }
 
+static struct stage_release begin(struct known_use known)
+{
+    return (struct stage_release){ .known = known, .asker = -1, .cancellation = process_hold_cancellation() };
+}
+
 /* Joins the holders, from a descriptor that still is one, so that no sweeper can find the stage unheld before we have asked. */
 static void join(struct stage_release *release, struct known_use known, int fd)
 {
     char link[DESCRIPTOR_LINK_SIZE];
-    *release = (struct stage_release){ .known = known, .asker = stage_open_asker(descriptor_link(link, fd)), .held = true };
+    *release = begin(known);
+    release->asker = stage_open_asker(descriptor_link(link, fd));
+    release->held = true;
     if (release->asker >= 0)
         sys_flock(release->asker, LOCK_SH | LOCK_NB);
     /* While it is held nobody takes its name away for a good reason. */
@@ -173,7 +181,7 @@ bool stage_release_next(struct stage_release *release, enum stage_moment moment)
             replace_descriptions(release);
             found = true;
         } else if (ours) {
-            *release = (struct stage_release){ .known = known, .asker = -1 };
+            *release = begin(known);
             found = true;
         }
         release->last_word = ours;
@@ -227,7 +235,7 @@ bool stage_pending_next(struct stage_release *release)
     while ((known = known_next(known.slot)).slot) {
         if (!known.slot->pending)
             continue;
-        *release = (struct stage_release){ .known = known, .asker = -1 };
+        *release = begin(known);
         if (!report_has_path(known.slot))
             known_forget(known);
         else if (open_missing_asker(release) && sys_flock(release->asker, LOCK_EX | LOCK_NB) == 0)
@@ -338,6 +346,7 @@ void stage_release_finish(struct stage_release *release)
 {
     sys_close_quietly(release->asker);
     release->asker = -1;
+    process_let_cancellation(release->cancellation);
 }
 
 void stage_forget_gone(void)

@@ -122,7 +122,8 @@ struct stage_report {
 
 /*
  * One stage that this process lets go of. Begun by one of the functions below, filled in by stage_release_end, ended by
- * stage_commit or stage_release_finish. In the caller's frame, so that a fork or a signal in between does no harm.
+ * stage_commit or stage_release_finish. In the caller's frame, so that a fork or a signal in between does no harm. Meanwhile
+ * the thread can't be cancelled: close(2) is where that would happen, and nobody would ask any more.
  */
 struct stage_release {
     struct known_use known; /* without a slot: not a stage */
@@ -130,6 +131,7 @@ struct stage_release {
     bool held;              /* this process had a descriptor of it when the release began */
     bool last_word;         /* the creator's exit: commit, held or not */
     bool leaves;            /* at exit or exec: this process lets go of it, though it has descriptors still */
+    int cancellation;       /* what it was before, for process.h */
 };
 
 /* Before one descriptor goes. Returns false, quickly, when it isn't a stage's. */

@@ -1,6 +1,7 @@
 #include "process.h"
 
 #include <linux/capability.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/prctl.h>
 
@@ -15,6 +16,18 @@ bool process_borrows_memory(void)
     bool known = sys_call(SYS_get_robust_list, 0L, &head, &length) == 0;
     errno = saved;
     return known && !head;
+}
+
+int process_hold_cancellation(void)
+{
+    int held;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &held);
+    return held;
+}
+
+void process_let_cancellation(int held)
+{
+    pthread_setcancelstate(held, NULL);
 }
 
 unsigned process_threads(void)

@@ -15,6 +15,13 @@
  */
 bool process_borrows_memory(void);
 
+/*
+ * Puts off a cancellation of the calling thread, around a call of libc's that would act on one while this library has
+ * something in hand. Returns what process_let_cancellation takes.
+ */
+int process_hold_cancellation(void);
+void process_let_cancellation(int held);
+
 /* How many threads the process has; 1 where that can't be found out. */
 unsigned process_threads(void);
 
