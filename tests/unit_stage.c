@@ -61,6 +61,7 @@ static struct {
 } meeting = { .number = -1 };
 static void (*before_link)(void); /* what happens just before the next linkat */
 static int64_t years_later;       /* on the wall clock */
+static int goes_when_asked; /* a descriptor that another thread closes just before its flags are read; 0: none */
 
 static struct {
     long numbers[4096];
@@ -109,6 +110,10 @@ static long faulty_call(long number, long a0, long b, long c, long d, long e, lo
         return failed(EBADF);
     if (no_clone && number == SYS_ioctl && a[1] == FICLONE)
         return failed(EOPNOTSUPP);
+    if (goes_when_asked && number == SYS_fcntl && a[0] == goes_when_asked && a[1] == F_GETFL) {
+        close(goes_when_asked);
+        goes_when_asked = 0;
+    }
     if (fault.error && (fault.number ? number == fault.number : can_fail(number)) && ++fault.count == fault.nth) {
         fault.hit = number;
         if (number == SYS_close) /* which lets go of the descriptor even when it fails */
@@ -895,6 +900,25 @@ Test(stage, waits_for_a_forked_child_which_commits_it)
     cr_expect_eq(stage_known_count, 0);
     release = (struct stage_release){ .asker = -1 };
     cr_expect_not(stage_pending_next(&release));
+}
+
+/* Two threads let go, a child has it still; the first to ask goes just when the second looks who else is there. */
+Test(stage, asked_for_by_another_thread_that_goes_is_pending)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0), copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct stage_release other;
+    struct holder holder = fork_holder(fd);
+    cr_assert(stage_release_begin(&other, copy));
+    cr_assert(stage_release_begin(&release, fd));
+    close(copy);
+    close(fd);
+    cr_expect_eq(stage_release_end(&other, &report), STAGE_PENDING);
+    goes_when_asked = other.asker;
+    cr_expect_eq(stage_release_end(&release, &report), STAGE_PENDING, "taken for a holder");
+    cr_expect_eq(goes_when_asked, 0, "never asked");
+    stage_release_finish(&release);
+    kill(holder.pid, SIGKILL);
+    waitpid(holder.pid, NULL, 0);
 }
 
 Test(stage, of_which_the_holder_was_killed_is_committed_by_its_creator)

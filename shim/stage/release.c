@@ -55,6 +55,15 @@ static bool is_asker(int fd)
     return (sys_fcntl(fd, F_GETFL, 0) & (ASKER_MARK | O_APPEND)) == ASKER_MARK && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
 }
 
+/*
+ * Whether the descriptor is a writer's. Another thread may close its asker between the two looks: in this order it isn't
+ * taken for a writer, whom we would leave the stage to; and one that begins between them will ask after us.
+ */
+static bool is_writers(int fd, const struct stage_known *known)
+{
+    return !is_asker(fd) && is_known(fd, known);
+}
+
 /* A description of our own for the same file. A file that we may not read can be asked through one for writing as well. */
 int stage_open_asker(const char *path)
 {
@@ -106,7 +115,7 @@ static int find_descriptor(const struct stage_known *known, enum which which)
     }
     if (descriptors_open(own) == 0)
         while (found < 0 && (fd = descriptors_next(own)) >= 0)
-            if (is_known(fd, known) && !is_asker(fd) && !(which == SURVIVING && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC)))
+            if (is_writers(fd, known) && !(which == SURVIVING && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC)))
                 found = fd;
     directory_close(own);
     scratch_unmap(own, sizeof *own);
@@ -147,7 +156,7 @@ static void replace_descriptions(const struct stage_release *release)
         return;
     if (descriptors_open(own) == 0)
         while ((fd = descriptors_next(own)) >= 0)
-            if (is_known(fd, release->known.slot) && !is_asker(fd))
+            if (is_writers(fd, release->known.slot))
                 replace_description(fd);
     directory_close(own);
     scratch_unmap(own, sizeof *own);
