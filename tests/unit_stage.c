@@ -1164,6 +1164,27 @@ Test(stage, of_others_that_is_finished_gives_its_slot_back)
     cr_expect_eq(stage_known_count, 1, "it is ours");
 }
 
+/* The memory is the parent's, which has the stage still; its path can't be found any more. */
+Test(stage, of_its_parent_isnt_forgotten_by_a_vfork_child)
+{
+    cr_assert_eq(mkdir("one", 0700), 0);
+    put("one/app", OLD, 0700);
+    int fd = created("one/app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "new");
+    cr_assert_eq(rename("one", "two"), 0);
+    pid_t child = vfork();
+    if (!child) {
+        close(fd);
+        stage_forget_gone();
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    cr_expect_eq(stage_known_count, 1);
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content("two/app"), "new");
+    unlink("two/app");
+}
+
 /* ---- join ------------------------------------------------------------------------------------------------------------------- */
 
 Test(stage, is_joined_by_a_second_open)

@@ -358,11 +358,21 @@ void stage_release_finish(struct stage_release *release)
     process_let_cancellation(release->cancellation);
 }
 
+/*
+ * A vfork child forgets in its parent's memory: only what another such child has made there, since the parent may have
+ * descriptors that the child can't see.
+ */
+static bool may_be_ours(const struct stage_known *known)
+{
+    return known->creator == sys_getpid() ||
+           (process_borrows_memory() && (!known->op || known->creator == (pid_t)sys_call(SYS_getppid)));
+}
+
 void stage_forget_gone(void)
 {
     int saved = errno;
     for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
-        if ((known.slot->creator != sys_getpid() || known.slot->error) && !report_has_path(known.slot) &&
+        if ((!may_be_ours(known.slot) || known.slot->error) && !report_has_path(known.slot) &&
             find_descriptor(known.slot, ANY) < 0)
             known_forget(known);
     errno = saved;
