@@ -102,7 +102,7 @@ test:
 	scripts/setup.sh test
 	$(MAKE) --no-print-directory check
 
-check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang
+check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang check-fuzz
 	$(BUILD)/tests/run
 
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
@@ -118,16 +118,7 @@ check-clang:
 	    $(MAKE) --no-print-directory CC=clang CXX=clang++ BUILD=$(BUILD)/clang all $(BUILD)/clang/tests/run; \
 	else echo "skipped: there is no clang here"; fi
 
-# What takes longer than `make test` has time for.
-prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
-	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'tools/*'
-
-# Kills writers before each single system call that they make: the long form of what `check` does at some of them.
-prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
-	ETXTBSY_KILL_STEP=1 $(BUILD)/tests/run --filter 'deaths/*'
-
-prove-storm: all $(BUILD)/tests/run $(TEST_PROGRAMS)
-	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'storm/*' --jobs 1
+include tests/prove.mk
 
 demo:
 	scripts/setup.sh demo
@@ -143,5 +134,5 @@ lint:
 clean:
 	rm -rf build
 
-.PHONY: all check check-clang check-sanitized clean demo lint no-json-c prove-kill prove-storm prove-tools test
+.PHONY: all check check-clang check-sanitized clean demo lint no-json-c test
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -372,7 +372,7 @@ void stage_forget_gone(void)
 {
     int saved = errno;
     for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
-        if ((!may_be_ours(known.slot) || known.slot->error) && !report_has_path(known.slot) &&
+        if ((!may_be_ours(known.slot) || (known.slot->error && !process_borrows_memory())) && !report_has_path(known.slot) &&
             find_descriptor(known.slot, ANY) < 0)
             known_forget(known);
     errno = saved;

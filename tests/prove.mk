@@ -1,0 +1,35 @@
+# Proofs that take longer than `make test` has time for. Each has a short form there.
+
+prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'tools/*'
+
+# Kills writers before each single system call that they make: the long form of what `check` does at some of them.
+prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	ETXTBSY_KILL_STEP=1 $(BUILD)/tests/run --filter 'deaths/*'
+
+prove-storm: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'storm/*' --jobs 1
+
+# ---- fuzz -------------------------------------------------------------------------------------------------------------------
+
+FUZZ_SECONDS ?= 600
+FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than
+# The reader of log lines is there with the commands that read logs.
+FUZZERS = policy name event $(if $(wildcard shim/cli/line.c),line)
+
+prove-fuzz:
+	scripts/prove-fuzz.sh $(BUILD) -max_total_time=$(FUZZ_SECONDS) $(FUZZERS)
+
+# Always the same inputs.
+check-fuzz:
+	scripts/prove-fuzz.sh $(BUILD) "-runs=20000 -seed=1" $(FUZZERS)
+
+# Called by the script, with clang.
+fuzzers: $(addprefix $(BUILD)/fuzz-,$(FUZZERS))
+
+$(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(if $(wildcard shim/cli/line.c),$(BUILD)/obj/cli/line.o)
+	rm -f $(BUILD)/shim.a
+	ar rcs $(BUILD)/shim.a $(filter %.o,$^)
+	$(CC) $(BASE) $(CFLAGS) -fsanitize=fuzzer $(shell pkg-config --cflags json-c) -o $@ $< $(BUILD)/shim.a $(shell pkg-config --libs json-c)
+
+.PHONY: check-fuzz fuzzers prove-fuzz prove-kill prove-storm prove-tools
