@@ -13,21 +13,21 @@ prove-storm: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 # ---- fuzz -------------------------------------------------------------------------------------------------------------------
 
 FUZZ_SECONDS ?= 600
-FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than
 # The reader of log lines is there with the commands that read logs.
-FUZZERS = policy name event $(if $(wildcard shim/cli/line.c),line)
+READER = $(patsubst shim/%.c,$(BUILD)/obj/%.o,$(wildcard shim/cli/line.c shim/cli/moment.c))
+FUZZERS = policy name event $(if $(READER),line)
 
 prove-fuzz:
 	scripts/prove-fuzz.sh $(BUILD) -max_total_time=$(FUZZ_SECONDS) $(FUZZERS)
 
 # Always the same inputs.
 check-fuzz:
-	scripts/prove-fuzz.sh $(BUILD) "-runs=20000 -seed=1" $(FUZZERS)
+	scripts/prove-fuzz.sh $(BUILD) "-runs=3000 -seed=1" $(FUZZERS)
 
 # Called by the script, with clang.
 fuzzers: $(addprefix $(BUILD)/fuzz-,$(FUZZERS))
 
-$(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(if $(wildcard shim/cli/line.c),$(BUILD)/obj/cli/line.o)
+$(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(READER)
 	rm -f $(BUILD)/shim.a
 	ar rcs $(BUILD)/shim.a $(filter %.o,$^)
 	$(CC) $(BASE) $(CFLAGS) -fsanitize=fuzzer $(shell pkg-config --cflags json-c) -o $@ $< $(BUILD)/shim.a $(shell pkg-config --libs json-c)
