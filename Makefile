@@ -61,7 +61,7 @@ $(BUILD)/obj/cli/%.o: shim/cli/%.c
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
 # Each from the source of its name; the victim is compiled as four kinds of programs call libc.
-PLAIN_PROGRAMS = target cases starts failures storms
+PLAIN_PROGRAMS = target cases starts failures storms setid
 TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static victim-plain victim-fortify victim-lfs victim-cxx)
 # A file system of our own, where libfuse is there (Debian: libfuse3-dev).
 FUSE := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)

@@ -12,10 +12,25 @@ static bool is_relative(const char *list)
     return list[0] != '/' && list[0] != '\0';
 }
 
+static bool is_ours(const char *entry)
+{
+    return !strncmp(entry, "ETXTBSY_", 8);
+}
+
+static void take_ours_away(char **environment)
+{
+    char **kept = environment;
+    for (char **entry = environment; *entry; entry++)
+        if (!is_ours(*entry))
+            *kept++ = *entry;
+    *kept = NULL;
+}
+
 /*
  * The library's constructor. Looks at stderr and through the environment, and does nothing else in a process that has no variable
  * of ours and was given the library by an absolute path. A process in secure mode (set-id, file capabilities) takes nothing from
- * its environment.
+ * its environment, and hands nothing of it on: a program that it starts with all its rights isn't in that mode. ld.so does the
+ * same with the variables that are its own.
  */
 __attribute__((constructor)) static void enter(int argc, char **argv, char **environment)
 {
@@ -30,8 +45,12 @@ __attribute__((constructor)) static void enter(int argc, char **argv, char **env
         else if (at[0] == 'L' && at[1] == 'D' && at[2] == '_' && at[3] == 'P' && !strncmp(at, "LD_PRELOAD=", 11))
             relative = is_relative(at + 11);
     }
-    if (likely(!ours && !relative) || getauxval(AT_SECURE))
+    if (likely(!ours && !relative))
         return;
+    if (getauxval(AT_SECURE)) {
+        take_ours_away(environment);
+        return;
+    }
     if (relative)
         reach_make_absolute(environment);
     struct run_legacy legacy = run_legacy_take(environment);
