@@ -1,4 +1,4 @@
-# libetxtbsy. `make` builds the library with a C compiler and libc alone, and the command where json-c is there.
+# libetxtbsy. `make` builds the library with a C compiler and libc alone, and the command where json-c and zlib are there.
 # `make test` and `make demo` install what they need first, on Debian; see scripts/setup.sh.
 
 CC ?= cc
@@ -13,15 +13,17 @@ FLOORS = $(BELOW_PRELOAD) preload
 
 objects = $(patsubst shim/%.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addprefix shim/,$(addsuffix /*.c,$(1))))))
 
-JSON_C := $(shell pkg-config --exists json-c 2>/dev/null && echo yes)
+# What the command reads logs with; the library needs neither.
+COMMAND_NEEDS = json-c zlib
+HAVE_THEM := $(shell pkg-config --exists $(COMMAND_NEEDS) 2>/dev/null && echo yes)
 
 # `make V=1` shows the commands.
 $(if $(V),,.SILENT:)
 
-all: $(BUILD)/libetxtbsy.so $(if $(JSON_C),$(BUILD)/etxtbsy,no-json-c)
+all: $(BUILD)/libetxtbsy.so $(if $(HAVE_THEM),$(BUILD)/etxtbsy,no-command)
 
-no-json-c:
-	@echo "json-c isn't there (Debian: libjson-c-dev): the command etxtbsy is not built; the library is whole without it"
+no-command:
+	@echo "json-c or zlib isn't there (Debian: libjson-c-dev zlib1g-dev): the command etxtbsy is not built; the library is whole without it"
 
 # ---- the library ------------------------------------------------------------------------------------------------------------
 
@@ -47,15 +49,15 @@ $(BUILD)/obj/%.o: shim/%.c
 
 # ---- the command ------------------------------------------------------------------------------------------------------------
 
-JSON_C_FLAGS = $(shell pkg-config --cflags json-c)
-JSON_C_LIBS = $(shell pkg-config --libs json-c)
+COMMAND_FLAGS = $(shell pkg-config --cflags $(COMMAND_NEEDS))
+COMMAND_LIBS = $(shell pkg-config --libs $(COMMAND_NEEDS)) -lm
 
 $(BUILD)/etxtbsy: $(call objects,cli $(BELOW_PRELOAD))
-	$(CC) $(CFLAGS) -o $@ $^ $(JSON_C_LIBS)
+	$(CC) $(CFLAGS) -o $@ $^ $(COMMAND_LIBS)
 
 $(BUILD)/obj/cli/%.o: shim/cli/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
+	$(CC) $(BASE) $(CFLAGS) $(COMMAND_FLAGS) -c $< -o $@
 
 # ---- tests ------------------------------------------------------------------------------------------------------------------
 
@@ -69,11 +71,11 @@ TEST_PROGRAMS += $(if $(FUSE),$(BUILD)/tests/odd_filesystem)
 TEST_PATHS = '-DBUILD_DIR="$(abspath $(BUILD))"' '-DSOURCE_DIR="$(abspath .)"'
 
 $(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
-	$(CC) $(CFLAGS) -o $@ $^ -lcriterion $(JSON_C_LIBS)
+	$(CC) $(CFLAGS) -o $@ $^ -lcriterion $(COMMAND_LIBS)
 
 $(BUILD)/tests/obj/%.o: tests/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wno-missing-field-initializers -Wno-unknown-warning-option -Wno-format-truncation $(TEST_PATHS) $(CFLAGS) $(JSON_C_FLAGS) -c $< -o $@
+	$(CC) $(BASE) -Wno-missing-field-initializers -Wno-unknown-warning-option -Wno-format-truncation $(TEST_PATHS) $(CFLAGS) $(COMMAND_FLAGS) -c $< -o $@
 
 PROGRAM_FLAGS = -D_GNU_SOURCE -Wall -Wextra -g
 $(BUILD)/tests/target-static: tests/programs/target.c
@@ -129,10 +131,10 @@ lint:
 	scripts/setup.sh lint
 	shellcheck scripts/*.sh .ci/run
 	clang-format --dry-run -Werror $$(git ls-files 'shim/*.[ch]' 'tests/*.[ch]')
-	git ls-files 'shim/*.c' | xargs -P 2 -n 8 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -D_GNU_SOURCE $(JSON_C_FLAGS)' sh
+	git ls-files 'shim/*.c' | xargs -P 2 -n 8 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -D_GNU_SOURCE $(COMMAND_FLAGS)' sh
 
 clean:
 	rm -rf build
 
-.PHONY: all check check-clang check-sanitized clean demo lint no-json-c test
+.PHONY: all check check-clang check-sanitized clean demo lint no-command test
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

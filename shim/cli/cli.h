@@ -5,6 +5,8 @@
 #ifndef CLI_H
 #define CLI_H
 
+#include <json.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "../policy/policy.h"
@@ -26,12 +28,17 @@ int check_main(int argc, char **argv);
 int generations_main(int argc, char **argv);
 int rollback_main(int argc, char **argv);
 int sweep_main(int argc, char **argv);
+int metrics_main(int argc, char **argv);
+int report_main(int argc, char **argv);
+int run_main(int argc, char **argv); /* returns the command's status, as its --help says */
 
 /* Says on stderr "etxtbsy: ..." with a newline. Returns CLI_TROUBLE. */
 int cli_trouble(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The same about a path that somebody else may have chosen. */
 int cli_trouble_at(const char *path, const char *what);
+/* The same about a file or another name that somebody else chose, escaped: "etxtbsy: NAME: what". */
+int cli_trouble_with(const char *name, const char *what);
 
 /*
  * Writes bytes that somebody else chose so that a terminal shows them and does nothing else: what the locale can't print
@@ -39,11 +46,26 @@ int cli_trouble_at(const char *path, const char *what);
  */
 int cli_print_escaped(FILE *, const char *bytes, size_t length);
 
+/* Whether stdout is a terminal that shows colours, and nobody has asked for none (https://no-color.org). */
+bool cli_colours(void);
+
+/*
+ * A file that is there whole or not at all: written under another name, which the end changes; mode 0644. "-" is stdout. The
+ * beginning returns NULL, and the end CLI_TROUBLE, when it has said what went wrong.
+ */
+struct cli_file {
+    const char *path;
+    char *temporary;
+    FILE *stream;
+};
+
+FILE *cli_file_begin(struct cli_file *, const char *path);
+int cli_file_end(struct cli_file *);
+
 /*
  * Adds a string of any bytes to a JSON object as the log does: readable, and, where it isn't UTF-8, exact in a field of the
  * same name with "_b64".
  */
-struct json_object;
 void cli_add_bytes(struct json_object *, const char *name, const char *bytes);
 
 /* Prints a JSON object in one line, and frees it. */

@@ -20,6 +20,9 @@ static const struct command {
     { "generations", generations_main, "list the replaced files that are kept beside a file, and who still runs them" },
     { "rollback", rollback_main, "put one of them back, while the file runs" },
     { "sweep", sweep_main, "remove what killed writers have left in directories" },
+    { "run", run_main, "run a command under the library" },
+    { "report", report_main, "put together what the logs say, with what to do about it" },
+    { "metrics", metrics_main, "the same for Prometheus" },
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

@@ -1,8 +1,11 @@
+#include <errno.h>
 #include <json.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <wchar.h>
 #include <wctype.h>
 
@@ -51,6 +54,14 @@ int cli_print_escaped(FILE *stream, const char *bytes, size_t length)
     return columns;
 }
 
+int cli_trouble_with(const char *name, const char *what)
+{
+    fputs("etxtbsy: ", stderr);
+    cli_print_escaped(stderr, name, strlen(name));
+    fprintf(stderr, ": %s\n", what);
+    return CLI_TROUBLE;
+}
+
 /* json-c passes bytes on as they are; the log's writer makes any bytes valid JSON, so the string goes through it. */
 void cli_add_bytes(struct json_object *object, const char *name, const char *bytes)
 {
@@ -71,4 +82,45 @@ void cli_print_json(struct json_object *object)
 {
     puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(object);
+}
+
+bool cli_colours(void)
+{
+    const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(terminal && !strcmp(terminal, "dumb"));
+}
+
+/* Beside the file, so that a rename can put it in place. */
+FILE *cli_file_begin(struct cli_file *file, const char *path)
+{
+    *file = (struct cli_file){ .path = path };
+    if (!strcmp(path, "-"))
+        return file->stream = stdout;
+    if (asprintf(&file->temporary, "%s.XXXXXX", path) < 0)
+        abort();
+    int fd = mkstemp(file->temporary);
+    if (fd >= 0 && fchmod(fd, 0644) == 0 && (file->stream = fdopen(fd, "w")))
+        return file->stream;
+    cli_trouble_with(path, strerror(errno));
+    if (fd >= 0) {
+        close(fd);
+        unlink(file->temporary);
+    }
+    free(file->temporary);
+    return NULL;
+}
+
+int cli_file_end(struct cli_file *file)
+{
+    if (!file->temporary)
+        return CLI_FINE;
+    bool failed = ferror(file->stream) || fflush(file->stream) != 0 || fsync(fileno(file->stream)) < 0;
+    failed |= fclose(file->stream) != 0;
+    failed = failed || rename(file->temporary, file->path) < 0;
+    if (failed) {
+        cli_trouble_with(file->path, strerror(errno));
+        unlink(file->temporary);
+    }
+    free(file->temporary);
+    return failed ? CLI_TROUBLE : CLI_FINE;
 }

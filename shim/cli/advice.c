@@ -1,0 +1,100 @@
+#include "advice.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Why a busy file wasn't replaced, and what helps: the words of `reason` in the log's schema. */
+static const struct {
+    const char *reason, *remedy;
+} remedies[] = {
+    { "hard-links", "the file has other names; remove them, or set hard_links = break, which leaves them with the old file" },
+    { "mount-point", "the file is mounted by itself; mount its directory instead" },
+    { "immutable", "the file has the immutable or append-only attribute: chattr -i -a" },
+    { "sticky-directory", "its directory is sticky and somebody else's; deploy as its owner, or to another directory" },
+    { "directory", "its directory can't be written to; give the writer that right, or deploy as another user" },
+    { "read-only", "its file system is mounted read-only" },
+    { "no-space", "there is no room, or no quota, for a second file" },
+    { "no-proc", "/proc isn't mounted where the writer runs; mount it there" },
+    { "descriptors", "the writer had no free descriptor: ulimit -n" },
+    { "unreadable", "the writer can't read the old content, part of which is to stay; give it that right" },
+    { "owner", "the new file couldn't be given the old one's owner; deploy as root or as that owner" },
+    { "attributes", "the new file couldn't be given the old one's mode, ACL or extended attributes" },
+    { "not-a-regular-file", "only regular files can be replaced" },
+    { "flags", "the program opens the file in a way that leaves nothing to replace; let it write a new file and rename it" },
+    { "path", "the path couldn't be resolved, or led to another file meanwhile" },
+    { "io_uring", "io_uring = refuse is in force; nothing to do unless the program needs it" },
+};
+
+static const char *remedy_for(const char *reason)
+{
+    for (size_t i = 0; i < sizeof remedies / sizeof *remedies; i++)
+        if (!strcmp(remedies[i].reason, reason))
+            return remedies[i].remedy;
+    return NULL;
+}
+
+static unsigned long long seconds_up(uint64_t us)
+{
+    return (us + 999999) / 1000000;
+}
+
+static void advise_persistent(FILE *out, const struct group *group)
+{
+    const struct tally_name *holder = tally_first(&group->holders);
+    const char *who = holder ? holder->text : NULL;
+    fprintf(out, "%llu of %llu gave up: ", (unsigned long long)group->verdicts[VERDICT_PERSISTENT], (unsigned long long)group->ended);
+    switch (group->operation) {
+    case LINE_EXEC:
+        fprintf(out, "%s keeps it open for writing. Let it write another file and rename that over this one; ",
+                who ? who : "somebody (`etxtbsy who` names it)");
+        fprintf(out, "or, if it only takes longer, raise max_wait of [exec] (now %llu s or less)", seconds_up(group->waits_us.max));
+        break;
+    case LINE_RENAME:
+        fprintf(out, "the host that shares the file holds it. Free it there, or raise max_wait of [rename]");
+        break;
+    default:
+        fprintf(out, "%s runs it, and waiting is no use as long as it does. ", who ? who : "somebody (`etxtbsy who` names it)");
+        fprintf(out, "Set the action redirect for it, or stop that program first");
+    }
+}
+
+char *advice_for(const struct group *group)
+{
+    const struct tally_name *reason = tally_first(&group->reasons);
+    const char *remedy = reason ? remedy_for(reason->text) : NULL;
+    char *text = NULL;
+    size_t size;
+    if (group->worst < VERDICT_REFUSED)
+        return NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        abort();
+    switch (group->worst) {
+    case VERDICT_FAILED:
+        if (reason && !strcmp(reason->text, "configuration"))
+            fputs("a line of the configuration has no effect: `etxtbsy check` says which, and what was expected", out);
+        else if (group->stage && *group->stage)
+            fprintf(out, "a new file couldn't take the name (%s): its bytes are in %s. Mend the cause, then rename that file", group->error,
+                    group->stage);
+        else
+            fprintf(out, "it failed (%s): something is broken; the line's `message` says what", group->error);
+        break;
+    case VERDICT_PERSISTENT:
+        advise_persistent(out, group);
+        break;
+    case VERDICT_SELF_HELD:
+        fprintf(out, "%s has it open for writing itself", group->comm);
+        if (group->held_fd >= 0)
+            fprintf(out, " (descriptor %lld)", (long long)group->held_fd);
+        fputs(" when it starts it, so no wait helps: it has to close it before. A bug in that program", out);
+        break;
+    default:
+        if (remedy)
+            fprintf(out, "not replaced (%s): %s", reason->text, remedy);
+        else
+            fprintf(out, "not replaced (%s): see `reason` in the log's schema", reason ? reason->text : "no reason given");
+    }
+    fclose(out);
+    return text;
+}

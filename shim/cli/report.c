@@ -1,0 +1,199 @@
+/*
+ * `etxtbsy report`: what the logs say, put together: which files are busy, for how long, who holds them, and what to do.
+ */
+#include "report.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../policy/glob.h"
+#include "cli.h"
+#include "lines.h"
+#include "logs.h"
+#include "moment.h"
+
+const unsigned report_quantiles[] = { 500, 900, 990 };
+const char *const report_quantile_names[] = { "p50", "p90", "p99" };
+
+/* Which lines count. */
+struct filter {
+    int64_t since, until; /* [since, until) */
+    const char *path, *unit;
+};
+
+struct gathering {
+    struct filter filter;
+    struct report report;
+};
+
+static bool matches_unit(const char *wanted, const char *unit)
+{
+    if (strpbrk(wanted, "*?["))
+        return glob_match(wanted, unit);
+    size_t length = strlen(wanted);
+    /* As systemctl has it: a name without a kind is a service's. */
+    return !strncmp(wanted, unit, length) && (!unit[length] || (!strchr(wanted, '.') && !strcmp(unit + length, ".service")));
+}
+
+static void use_line(void *context, const struct line *line)
+{
+    struct gathering *gathering = context;
+    const struct filter *filter = &gathering->filter;
+    if (line->at_ms < filter->since || line->at_ms >= filter->until)
+        return;
+    if (filter->path && !glob_match(filter->path, strchr(filter->path, '/') ? line->path : text_base(line->path)))
+        return;
+    if (filter->unit && !matches_unit(filter->unit, line->unit))
+        return;
+    tally_add(&gathering->report.tally, line);
+}
+
+void report_wait(char text[REPORT_WAIT_SIZE], uint64_t us)
+{
+    static const struct {
+        uint64_t us;
+        const char *name;
+    } units[] = { { 1000000, "s" }, { 1000, "ms" }, { 1, "us" } };
+    size_t unit = 0;
+    if (us >= 3600 * UINT64_C(1000000)) {
+        snprintf(text, REPORT_WAIT_SIZE, "%lluh%02llumin", (unsigned long long)(us / 3600000000), (unsigned long long)(us / 60000000 % 60));
+        return;
+    }
+    if (us >= 60 * UINT64_C(1000000)) {
+        snprintf(text, REPORT_WAIT_SIZE, "%llumin%02llus", (unsigned long long)(us / 60000000), (unsigned long long)(us / 1000000 % 60));
+        return;
+    }
+    while (us && us < units[unit].us)
+        unit++;
+    double value = (double)us / (double)units[unit].us;
+    if (!us)
+        snprintf(text, REPORT_WAIT_SIZE, "0");
+    else
+        snprintf(text, REPORT_WAIT_SIZE, "%.*f%s", unit == 2 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value, units[unit].name);
+}
+
+char *report_outcomes(const struct group *group)
+{
+    char *text = NULL;
+    size_t size;
+    bool said[LINE_OUTCOMES] = { false };
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        abort();
+    for (int i = 0; i < LINE_OUTCOMES; i++) {
+        int most = -1;
+        for (int outcome = 0; outcome < LINE_OUTCOMES; outcome++)
+            if (group->outcomes[outcome] && !said[outcome] && (most < 0 || group->outcomes[outcome] > group->outcomes[most]))
+                most = outcome;
+        if (most < 0)
+            break;
+        said[most] = true;
+        fprintf(out, "%s%llu %s", i ? ", " : "", (unsigned long long)group->outcomes[most], line_outcomes[most]);
+    }
+    fclose(out);
+    return text;
+}
+
+static int usage(void)
+{
+    fputs("usage: etxtbsy report [OPTION]... [FILE...]\n"
+          "\n"
+          "Puts together what the library's logs say. FILE is a log, plain or gzip'd, or - for standard input; any number of them,\n"
+          "from any number of hosts. Without FILE: the files that the configuration's `log` names.\n"
+          "\n"
+          "    -s, --since TIME     only what was logged from then on: 2026-11-22, \"2026-11-22 15:48:32\" (local time, or with Z or\n"
+          "    -u, --until TIME     +01:00 behind), today, yesterday, now, \"2h ago\", -90min, @SECONDS; until then, and not then\n"
+          "    -p, --path PATTERN   only files that match, as in a [rule]: /srv/**, or a name without a slash\n"
+          "    -U, --unit UNIT      only what ran in that systemd unit; a pattern, too\n"
+          "    -j, --json           one JSON object instead of a table\n"
+          "    -H, --html FILE      a page that needs nothing else, instead of a table; - for standard output\n"
+          "    -h, --help           this text\n"
+          "\n"
+          "For each path and operation: how many interventions, how long they waited (half, nine of ten, 99 of 100 waited no\n"
+          "longer; at most 3.2 % too high), the worst verdict, who held the file most often, how they ended, and behind -> what\n"
+          "to do where it doesn't end by itself. The worst come first.\n"
+          "\n"
+          "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage error, or a\n"
+          "file that can't be read.\n",
+          stdout);
+    return CLI_FINE;
+}
+
+static int show(const struct report *report, bool as_json, const char *page)
+{
+    struct cli_file file;
+    if (as_json)
+        report_as_json(report);
+    else if (!page)
+        report_as_table(report, cli_colours());
+    if (!page)
+        return CLI_FINE;
+    if (!cli_file_begin(&file, page))
+        return CLI_TROUBLE;
+    report_as_html(report, file.stream);
+    return cli_file_end(&file);
+}
+
+int report_main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "since", required_argument, NULL, 's' }, { "until", required_argument, NULL, 'u' }, { "path", required_argument, NULL, 'p' },
+        { "unit", required_argument, NULL, 'U' },  { "json", no_argument, NULL, 'j' },        { "html", required_argument, NULL, 'H' },
+        { "help", no_argument, NULL, 'h' },        { 0 },
+    };
+    struct gathering gathering = { .filter = { .since = INT64_MIN, .until = INT64_MAX } };
+    struct filter *filter = &gathering.filter;
+    struct report *report = &gathering.report;
+    const char *page = NULL;
+    bool as_json = false;
+    int option;
+
+    while ((option = getopt_long(argc, argv, "s:u:p:U:jH:h", options, NULL)) != -1)
+        switch (option) {
+        case 's':
+        case 'u':
+            if (!moment_read(optarg, moment_now(), option == 's' ? &filter->since : &filter->until))
+                return cli_trouble("--%s is a time such as \"2026-11-22 15:48\", yesterday or \"2h ago\"", option == 's' ? "since" : "until");
+            break;
+        case 'p':
+            filter->path = optarg;
+            break;
+        case 'U':
+            filter->unit = optarg;
+            break;
+        case 'j':
+            as_json = true;
+            break;
+        case 'H':
+            page = optarg;
+            break;
+        case 'h':
+            return usage();
+        default:
+            fputs("`etxtbsy report --help` lists the options\n", stderr);
+            return CLI_TROUBLE;
+        }
+    if (as_json && page && !strcmp(page, "-"))
+        return cli_trouble("--json and --html - can't both go to standard output");
+
+    struct logs logs;
+    if (!logs_find(&logs, argv + optind))
+        return CLI_TROUBLE;
+    int status = CLI_FINE;
+    tally_begin(&report->tally);
+    struct lines *lines = lines_begin(use_line, &gathering);
+    for (char **file = logs.files; *file; file++, report->files++)
+        if (!lines_read(lines, *file))
+            status = CLI_TROUBLE;
+    report->lines = lines_count(lines);
+    report->broken = lines_broken(lines);
+    lines_end(lines);
+    logs_free(&logs);
+
+    tally_sort(&report->tally);
+    if (show(report, as_json, page) != CLI_FINE)
+        status = CLI_TROUBLE;
+    tally_end(&report->tally);
+    return status == CLI_FINE && report->broken ? CLI_PROBLEMS : status;
+}
