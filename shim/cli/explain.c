@@ -8,7 +8,7 @@
 #include "../policy/keys.h"
 #include "cli.h"
 
-#define VALUE_SIZE (POLICY_LOG_SIZE + 64)
+#define VALUE_SIZE (2 * POLICY_LOG_SIZE + 64)
 #define ORIGIN_SIZE (PATH_MAX + 64)
 
 /* The kinds of place that a value can come from, in the words of the JSON. */

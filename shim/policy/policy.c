@@ -238,7 +238,7 @@ static void take_environment(const struct decision *decision, const char *enviro
             continue;
         struct span variable = { entry + 8, (size_t)(equals - entry - 8) };
         struct span text = span_of(equals + 1);
-        if (span_is(variable, "CONF") || span_is(variable, "DISABLE"))
+        if (span_is(variable, "CONF") || span_is(variable, "DISABLE") || span_is(variable, POLICY_ALSO_LOG))
             continue;
 
         char name[32];
@@ -255,6 +255,21 @@ static void take_environment(const struct decision *decision, const char *enviro
         else if (!for_one || operation == asked)
             set(decision, key, text, value, (struct policy_origin){ .variable = entry });
     }
+}
+
+/* Behind the list that is in force, so that it takes nothing from it. */
+static void take_also_log(const struct decision *decision, const char *sinks)
+{
+    uint64_t unused;
+    const char *expected = key_parse(KEY_LOG, decision->question->operation, sinks, strlen(sinks), &unused);
+    if (expected) {
+        complain(decision, 0, span_of(sinks - strlen("ETXTBSY_" POLICY_ALSO_LOG "=")), expected);
+        return;
+    }
+    struct text log = TEXT(decision->policy->log);
+    log.length = strlen(decision->policy->log);
+    text_add(&log, ",");
+    text_add(&log, sinks);
 }
 
 void policy_decide(struct policy *policy, const struct policy_question *question, const struct policy_sources *sources,
@@ -275,6 +290,9 @@ void policy_decide(struct policy *policy, const struct policy_question *question
     take_environment(&decision, sources->environment, false);
     take_environment(&decision, sources->environment, true);
 
+    const char *also = policy_variable(sources, POLICY_ALSO_LOG);
+    if (also)
+        take_also_log(&decision, also);
     const char *disable = policy_variable(sources, "DISABLE");
     if (disable && strcmp(disable, "1") && strcmp(disable, "0"))
         complain(&decision, 0, span_of(disable - strlen("ETXTBSY_DISABLE=")), "ETXTBSY_DISABLE=1, or 0");

@@ -50,6 +50,9 @@ enum policy_key {
 
 #define POLICY_LOG_SIZE 1024
 
+/* One more sink, without the prefix: gets every line, whatever `log` says and wherever it says so. `etxtbsy run` sets it. */
+#define POLICY_ALSO_LOG "ALSO_LOG"
+
 /* Where a value came from: a file and line, a variable, or neither: built in. */
 struct policy_origin {
     const char *file, *variable;
@@ -60,7 +63,7 @@ struct policy_origin {
 struct policy {
     uint64_t value[POLICY_KEYS];
     struct policy_origin origin[POLICY_KEYS];
-    char log[POLICY_LOG_SIZE];
+    char log[2 * POLICY_LOG_SIZE]; /* a value of the key, a comma and one of ALSO_LOG */
 };
 
 struct policy_question {

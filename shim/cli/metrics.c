@@ -1,0 +1,2 @@
+#include "cli.h"
+int metrics_main(int argc, char **argv) { (void)argc; (void)argv; return 2; }

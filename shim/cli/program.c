@@ -1,0 +1,125 @@
+#include "program.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../sys/image.h"
+#include "cli.h"
+
+#define LIBRARY_NAME "libetxtbsy.so"
+#define INTERPRETERS_MAX 5 /* execve(2) */
+
+#ifndef INSTALLED_LIBRARY
+#define INSTALLED_LIBRARY "/usr/local/$LIB/" LIBRARY_NAME
+#endif
+
+static bool is_executable(const char *path)
+{
+    struct stat file;
+    return stat(path, &file) == 0 && S_ISREG(file.st_mode) && access(path, X_OK) == 0;
+}
+
+bool program_find(const char *name, char *path, size_t size)
+{
+    const char *at = getenv("PATH");
+    if (strchr(name, '/')) {
+        int length = snprintf(path, size, "%s", name);
+        return length > 0 && (size_t)length < size && is_executable(path);
+    }
+    for (at = at ? at : "/bin:/usr/bin"; *name; at++) {
+        size_t directory = strcspn(at, ":");
+        int length = snprintf(path, size, "%.*s%s%s", (int)directory, at, directory ? "/" : "./", name);
+        if ((size_t)length < size && is_executable(path))
+            return true;
+        at += directory;
+        if (!*at)
+            break;
+    }
+    return false;
+}
+
+/* ELF, whatever the machine: what isn't, and has no "#!", is run by a shell. */
+static bool is_elf(const char *path, unsigned char ident[EI_NIDENT])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool is = fd >= 0 && read(fd, ident, EI_NIDENT) == EI_NIDENT && !memcmp(ident, ELFMAG, SELFMAG);
+    if (fd >= 0)
+        close(fd);
+    return is;
+}
+
+const char *program_refuses(const char *path)
+{
+    char interpreter[IMAGE_INTERPRETER_SIZE];
+    unsigned char ident[EI_NIDENT];
+    struct image image;
+    for (int depth = 0; depth < INTERPRETERS_MAX; depth++) {
+        if (image_inspect(&image, AT_FDCWD, path) < 0)
+            return NULL; /* executable but not readable */
+        if (image.privileged)
+            return "it runs with other rights than its caller's (set-user-id, set-group-id or file capabilities), so ld.so ignores "
+                   "LD_PRELOAD";
+        if (!image.script)
+            break;
+        memcpy(interpreter, image.interpreter, sizeof interpreter);
+        path = interpreter;
+    }
+    if (!is_elf(path, ident))
+        return NULL;
+    if (ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
+        return "it is a program of the other word size, for which the library beside this command isn't made";
+    if (!image.dynamic)
+        return "it is linked statically, or for another machine: no library can be loaded into it";
+    if (strstr(image.interpreter, "ld-musl"))
+        return "it uses musl, and the library needs glibc";
+    return NULL;
+}
+
+const char *program_library(void)
+{
+    static char beside[PATH_MAX];
+    const char *library = INSTALLED_LIBRARY;
+    ssize_t length = readlink("/proc/self/exe", beside, sizeof beside - sizeof LIBRARY_NAME);
+    char *slash = length > 0 ? memrchr(beside, '/', (size_t)length) : NULL;
+    if (slash) {
+        memcpy(slash + 1, LIBRARY_NAME, sizeof LIBRARY_NAME);
+        if (access(beside, F_OK) == 0)
+            library = beside;
+    }
+    if (strpbrk(library, " :")) {
+        cli_trouble_with(library, "LD_PRELOAD can't name a path with a blank or a colon in it");
+        return NULL;
+    }
+    /* ld.so goes on without a library that it can't load; dlopen fills in $LIB, too, and says why not. */
+    if (dlopen(library, RTLD_LAZY | RTLD_LOCAL))
+        return library;
+    cli_trouble("the library can't be loaded: %s", dlerror());
+    return NULL;
+}
+
+char *program_preload(const char *present, const char *library)
+{
+    static const char separators[] = " :";
+    char *list = NULL, real[PATH_MAX], other[PATH_MAX];
+    bool known = realpath(library, real) != NULL;
+    for (const char *at = present ? present : ""; *(at += strspn(at, separators)); at += strcspn(at, separators)) {
+        size_t length = strcspn(at, separators);
+        char item[PATH_MAX];
+        if (length >= sizeof item)
+            continue;
+        memcpy(item, at, length);
+        item[length] = '\0';
+        if (!strcmp(item, library) || (known && realpath(item, other) && !strcmp(real, other)))
+            return strdup(present);
+    }
+    if (asprintf(&list, "%s%s%s", present ? present : "", present && *present ? ":" : "", library) < 0)
+        return NULL;
+    return list;
+}
