@@ -4,6 +4,9 @@
 CC ?= cc
 CFLAGS ?= -O2 -g
 BUILD ?= build
+# Where `etxtbsy run` looks for an installed library; ld.so puts in its own directory for $LIB, such as lib/x86_64-linux-gnu.
+PREFIX ?= /usr/local
+INSTALLED_LIBRARY ?= $(PREFIX)/$$LIB/libetxtbsy.so
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 BASE = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP
 
@@ -57,7 +60,7 @@ $(BUILD)/etxtbsy: $(call objects,cli $(BELOW_PRELOAD))
 
 $(BUILD)/obj/cli/%.o: shim/cli/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) $(CFLAGS) $(COMMAND_FLAGS) -c $< -o $@
+	$(CC) $(BASE) $(CFLAGS) $(COMMAND_FLAGS) '-DINSTALLED_LIBRARY="$(INSTALLED_LIBRARY)"' -c $< -o $@
 
 # ---- tests ------------------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 
@@ -12,6 +13,7 @@ bool logs_find(struct logs *logs, char **named)
     struct policy policy;
     struct policy_question question = { .operation = POLICY_EXEC, .path = "", .exe = "", .comm = "" };
     size_t count = 0;
+    bool any = false;
     *logs = (struct logs){ .files = named };
     if (*named)
         return true;
@@ -26,10 +28,13 @@ bool logs_find(struct logs *logs, char **named)
         sink += strspn(sink, " ");
         for (size_t length = strlen(sink); length && sink[length - 1] == ' '; length--)
             sink[length - 1] = '\0';
-        if (*sink == '/' && !(logs->files[count++] = strdup(sink)))
+        if (*sink != '/')
+            continue;
+        any = true; /* if it isn't there, nothing was logged yet */
+        if (access(sink, F_OK) == 0 && !(logs->files[count++] = strdup(sink)))
             abort();
     }
-    if (count)
+    if (any)
         return true;
     logs_free(logs);
     cli_trouble("the configuration's `log` names no file: name one, or - for standard input");

@@ -16,10 +16,6 @@
 #define LIBRARY_NAME "libetxtbsy.so"
 #define INTERPRETERS_MAX 5 /* execve(2) */
 
-#ifndef INSTALLED_LIBRARY
-#define INSTALLED_LIBRARY "/usr/local/$LIB/" LIBRARY_NAME
-#endif
-
 static bool is_executable(const char *path)
 {
     struct stat file;
