@@ -66,14 +66,15 @@ $(BUILD)/obj/cli/%.o: shim/cli/%.c
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
 # Each from the source of its name; the victim is compiled as four kinds of programs call libc.
-PLAIN_PROGRAMS = target cases starts failures storms setid
+PLAIN_PROGRAMS = target cases starts failures storm storms setid
 TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static victim-plain victim-fortify victim-lfs victim-cxx)
 # A file system of our own, where libfuse is there (Debian: libfuse3-dev).
 FUSE := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)
 TEST_PROGRAMS += $(if $(FUSE),$(BUILD)/tests/odd_filesystem)
 TEST_PATHS = '-DBUILD_DIR="$(abspath $(BUILD))"' '-DSOURCE_DIR="$(abspath .)"'
 
-$(BUILD)/tests/run: $(TEST_OBJECTS) $(call objects,$(BELOW_PRELOAD))
+COMMAND_PARTS = $(filter-out %/main.o,$(call objects,cli))
+$(BUILD)/tests/run: $(TEST_OBJECTS) $(COMMAND_PARTS) $(call objects,$(BELOW_PRELOAD))
 	$(CC) $(CFLAGS) -o $@ $^ -lcriterion $(COMMAND_LIBS)
 
 $(BUILD)/tests/obj/%.o: tests/%.c
@@ -112,7 +113,7 @@ check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang check
 
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
 # LeakSanitizer could look at.
-UNIT_SUITES = @(glob|text|name|policy|wait|event|send|locks|stage|stage_fault)/*
+UNIT_SUITES = @(glob|text|name|policy|wait|event|send|locks|stage|stage_fault|lines|moment|quantiles|timeline)/*
 check-sanitized:
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than" $(BUILD)/sanitized/tests/run
 	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/sanitized/tests/run --filter '$(UNIT_SUITES)'
@@ -124,6 +125,10 @@ check-clang:
 	else echo "skipped: there is no clang here"; fi
 
 include tests/prove.mk
+
+# The log of a real storm, a hundred thousand lines and more, in build/storm.json; takes two minutes.
+storm: all $(BUILD)/tests/storm $(BUILD)/tests/target
+	scripts/storm.sh $(BUILD) 112000
 
 demo:
 	scripts/setup.sh demo
@@ -139,5 +144,5 @@ lint:
 clean:
 	rm -rf build
 
-.PHONY: all check check-clang check-sanitized clean demo lint no-command test
+.PHONY: all check check-clang check-sanitized clean demo lint no-command storm test
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

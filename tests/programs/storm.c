@@ -167,8 +167,10 @@ int main(int argc, char **argv)
     setenv("ETXTBSY_MAX_WAIT", "2ms", 1);
     setenv("ETXTBSY_SYNC", "none", 0);
     if (!getenv("STORM")) { /* the library keeps the variables that a program was started with */
+        char self[PATH_MAX] = "";
         setenv("STORM", "1", 1);
-        execv("/proc/self/exe", argv);
+        must(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+        execv(self, argv);
     }
     must(freopen("/dev/null", "w", stdout));
 
