@@ -266,8 +266,9 @@ static void take_also_log(const struct decision *decision, const char *sinks)
         complain(decision, 0, span_of(sinks - strlen("ETXTBSY_" POLICY_ALSO_LOG "=")), expected);
         return;
     }
-    struct text log = TEXT(decision->policy->log);
-    log.length = strlen(decision->policy->log);
+    char *list = decision->policy->log;
+    size_t length = strlen(list);
+    struct text log = text_over(list + length, sizeof decision->policy->log - length);
     text_add(&log, ",");
     text_add(&log, sinks);
 }
