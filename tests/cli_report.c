@@ -321,6 +321,44 @@ Test(report, knows_several_hosts_and_holders)
     EXPECT_TEXT(output(), " rsync  ");
 }
 
+/* What the library sent to a real systemd-journald, on a /run of its own, is what it wrote to a file. */
+static const char journal[] =
+    "mount -t tmpfs none /run && mkdir -p /run/systemd/journal /run/log/journal || exit 90; "
+    "/lib/systemd/systemd-journald > journald 2>&1 & daemon=$!; "
+    "for i in $(seq 50); do [ -S /run/systemd/journal/socket ] && break; sleep 0.1; done; "
+    "mkdir again; LD_PRELOAD=$BUILD/libetxtbsy.so ETXTBSY_LOG=journal,$LOG.too " STORM " " TARGET_PROGRAM " again 100 || exit 91; "
+    "$BUILD/etxtbsy report --json $LOG.too > expected; count=$(wc -l < $LOG.too); "
+    "for i in $(seq 50); do [ $(journalctl -q SYSLOG_IDENTIFIER=etxtbsy | wc -l) = $count ] && break; sleep 0.1; done; "
+    "$BUILD/etxtbsy report --journal --json > found; status=$?; "
+    "$BUILD/etxtbsy report --journal --json --since -1h > since; $BUILD/etxtbsy report --journal --json --until -1h > until; "
+    "kill $daemon; exit $status";
+
+Test(report, reads_the_journal, .timeout = 60)
+{
+    char missing[100];
+    if (!have_programs("unshare journalctl /lib/systemd/systemd-journald", missing) || getuid() != 0 ||
+        shell("unshare -m mount -t tmpfs none /run") != 0) {
+        fprintf(stderr, "skipped: no journald can be run here\n");
+        return;
+    }
+    if (shell("$BUILD/etxtbsy run --log journal true") != 0) {
+        fprintf(stderr, "skipped: this library has no journal to send to\n");
+        return;
+    }
+    const char *const argv[] = { "unshare", "-m", "sh", "-c", journal, NULL };
+    int status = status_code(run_program_with(&place, WITHOUT_SHIM, NULL, argv));
+    cr_assert_eq(status, 0, "%d: %s%s", status, errors(), read_file("journald", NULL));
+    cr_expect_str_eq(read_file("found", NULL), read_file("expected", NULL));
+    cr_expect_str_eq(read_file("since", NULL), read_file("expected", NULL));
+    cr_expect_eq(number(json_tokener_parse(read_file("until", NULL)), "matched"), 0);
+}
+
+Test(report, says_that_there_is_no_journal)
+{
+    cr_expect_eq(shell("PATH=/nonexistent $BUILD/etxtbsy report --journal"), 2);
+    EXPECT_TEXT(errors(), "journalctl: No such file");
+}
+
 /* More files than there is room for: the first ones keep their groups, and nothing is lost from the sums. */
 Test(report, has_bounds)
 {

@@ -170,6 +170,31 @@ Test(lines, what_is_wrong_is_said)
     cr_expect_not_null(strstr(parse_bytes(&line, nul, sizeof nul - 1), "NUL"));
 }
 
+#define JOURNAL                                                                                                                    \
+    "\"_PID\":\"14966\",\"MESSAGE\":\"/b was busy\",\"PRIORITY\":\"6\",\"SYSLOG_IDENTIFIER\":\"etxtbsy\",\"ETXTBSY_V\":\"1\","                          \
+    "\"ETXTBSY_TS\":\"2026-11-22T15:48:32.463Z\",\"ETXTBSY_EVENT\":\"wait\",\"ETXTBSY_OP\":\"execve\",\"ETXTBSY_OUTCOME\":\"gave-up\","            \
+    "\"ETXTBSY_VERDICT\":\"persistent\",\"ETXTBSY_PATH\":\"123\",\"ETXTBSY_WAITED_MS\":\"2.500\",\"ETXTBSY_PID\":\"77\""
+
+Test(lines, an_entry_of_the_journal_is_a_line)
+{
+    struct line line;
+    const char *fault = parse(&line, "{" JOURNAL ",\"ETXTBSY_TARGET\":[47,120,27,91],\"ETXTBSY_COMM\":\"[x]\",\"ETXTBSY_HOLDERS\":"
+                                     "\"[{\\\"pid\\\":5,\\\"comm\\\":\\\"cp\\\",\\\"how\\\":\\\"write\\\"}]\"}");
+    cr_assert_null(fault, "%s", fault);
+    cr_expect_eq(line.waited_us, 2500);
+    cr_expect_eq(line.pid, 77);
+    cr_expect_eq(line.verdict, VERDICT_PERSISTENT);
+    cr_expect_str_eq(line.path, "/x\033[");
+    cr_expect_str_eq(line.comm, "[x]", "a name that looks like an array stays a name");
+    cr_expect_eq(line.holder_count, 1);
+    cr_expect_str_eq(line.holders[0].comm, "cp");
+
+    cr_expect_not_null(parse(&line, "{" JOURNAL ",\"ETXTBSY_TARGET\":[47,0,27]}"), "a NUL");
+    cr_expect_not_null(parse(&line, "{" JOURNAL ",\"ETXTBSY_TARGET\":\"/a\",\"ETXTBSY_OLD_INODE\":\"12 x\"}"), "no number");
+    cr_expect_not_null(parse(&line, "{" JOURNAL "}"), "no target");
+    cr_expect_not_null(parse(&line, "{\"MESSAGE\":\"of somebody else\"}"));
+}
+
 /* A line cut anywhere is broken, and so is nearly any line with a wrong byte; none of them does harm. */
 Test(lines, damage_does_no_harm)
 {

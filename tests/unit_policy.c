@@ -211,6 +211,37 @@ Test(policy, lets_the_stronger_source_win)
     expect_rows(rows, COUNT(rows));
 }
 
+/* One more sink stands behind whatever list is in force, and takes nothing from it. */
+Test(policy, adds_one_more_sink)
+{
+    static const struct {
+        const char *user, *environment, *log;
+    } rows[] = {
+        { NULL, "ETXTBSY_ALSO_LOG=/also\0", "stderr,/also" },
+        { "log = none", "ETXTBSY_ALSO_LOG=/also\0", "none,/also" },
+        { "log = /top\n[rule]\nlog = /rule", "ETXTBSY_ALSO_LOG=/also\0", "/rule,/also" },
+        { "log = /top", "ETXTBSY_ALSO_LOG=/also\0ETXTBSY_LOG=fd:3\0", "fd:3,/also" },
+        { NULL, "ETXTBSY_ALSO_LOG=relative\0", "stderr" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct policy policy;
+        struct said said = decide(&policy, POLICY_WRITE, NULL, rows[i].user, rows[i].environment);
+        cr_expect_str_eq(policy.log, rows[i].log);
+        cr_expect_eq(said.count, !strcmp(rows[i].log, "stderr"), "%s", said.expected);
+    }
+
+    /* The longest list that there may be, and still all of it. */
+    static char environment[2 * POLICY_LOG_SIZE + 64];
+    char *end = stpcpy(environment, "ETXTBSY_LOG=/");
+    end = (char *)memset(end, 'a', POLICY_LOG_SIZE - 2) + POLICY_LOG_SIZE - 1;
+    end = stpcpy(end, "ETXTBSY_ALSO_LOG=/");
+    memset(end, 'b', POLICY_LOG_SIZE - 2);
+    struct policy policy;
+    cr_expect_eq(decide(&policy, POLICY_WRITE, NULL, NULL, environment).count, 0);
+    cr_expect_eq(strlen(policy.log), 2 * (POLICY_LOG_SIZE - 1) + 1);
+    cr_expect_eq(policy.log[strlen(policy.log) - 1], 'b');
+}
+
 Test(policy, is_off_where_disabled_whatever_else_is_said)
 {
     static const char rule[] = "[rule]\nexec = observe\nwrite = observe\ntruncate = observe";

@@ -89,7 +89,10 @@ struct line_room {
 /* Makes the tokener that line_parse wants: strict, and no deeper than any line goes. */
 struct json_tokener *line_tokener(void);
 
-/* Returns NULL, or what is wrong with the text, for a person. */
+/*
+ * Returns NULL, or what is wrong with the text, for a person. An entry of the journal (`journalctl -o json`) whose fields are those
+ * of a line is such a line, too.
+ */
 const char *line_parse(struct line *, struct json_tokener *, const char *text, size_t length, struct line_room *);
 
 #endif

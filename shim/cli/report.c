@@ -3,15 +3,22 @@
  */
 #include "report.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "../policy/glob.h"
 #include "cli.h"
 #include "lines.h"
 #include "logs.h"
 #include "moment.h"
+
+extern char **environ;
 
 const unsigned report_quantiles[] = { 500, 900, 990 };
 const char *const report_quantile_names[] = { "p50", "p90", "p99" };
@@ -95,13 +102,58 @@ char *report_outcomes(const struct group *group)
     return text;
 }
 
+/* The arguments for what was logged to the journal, in the time that was asked for: the rest is for the filter. */
+static pid_t start_journalctl(const struct filter *filter, int out)
+{
+    char since[32], until[32];
+    char *argv[] = { "journalctl", "--quiet", "--no-pager", "--all", "--output=json", "SYSLOG_IDENTIFIER=etxtbsy", NULL, NULL, NULL };
+    size_t count = 6;
+    pid_t pid;
+    if (filter->since != INT64_MIN) {
+        snprintf(since, sizeof since, "--since=@%lld", (long long)(filter->since / 1000));
+        argv[count++] = since;
+    }
+    if (filter->until != INT64_MAX) {
+        snprintf(until, sizeof until, "--until=@%lld", (long long)(filter->until / 1000 + 1));
+        argv[count++] = until;
+    }
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    int error = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (!error)
+        return pid;
+    cli_trouble_with(argv[0], strerror(error));
+    return -1;
+}
+
+static bool read_journal(struct lines *lines, const struct filter *filter)
+{
+    int ends[2], status;
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        cli_trouble("can't make a pipe: %s", strerror(errno));
+        return false;
+    }
+    pid_t pid = start_journalctl(filter, ends[1]);
+    close(ends[1]);
+    bool whole = lines_read_descriptor(lines, ends[0], "journal");
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return false;
+    if (status)
+        cli_trouble("journalctl failed");
+    return whole && !status;
+}
+
 static int usage(void)
 {
     fputs("usage: etxtbsy report [OPTION]... [FILE...]\n"
+          "       etxtbsy report --journal [OPTION]... [FILE...]\n"
           "\n"
           "Puts together what the library's logs say. FILE is a log, plain or gzip'd, or - for standard input; any number of them,\n"
-          "from any number of hosts. Without FILE: the files that the configuration's `log` names.\n"
+          "from any number of hosts. Without FILE and --journal: the files that the configuration's `log` names.\n"
           "\n"
+          "    -J, --journal        what went to the systemd journal, as journalctl gives it\n"
           "    -s, --since TIME     only what was logged from then on: 2026-11-22, \"2026-11-22 15:48:32\" (local time, or with Z or\n"
           "    -u, --until TIME     +01:00 behind), today, yesterday, now, \"2h ago\", -90min, @SECONDS; until then, and not then\n"
           "    -p, --path PATTERN   only files that match, as in a [rule]: /srv/**, or a name without a slash\n"
@@ -140,16 +192,16 @@ int report_main(int argc, char **argv)
     static const struct option options[] = {
         { "since", required_argument, NULL, 's' }, { "until", required_argument, NULL, 'u' }, { "path", required_argument, NULL, 'p' },
         { "unit", required_argument, NULL, 'U' },  { "json", no_argument, NULL, 'j' },        { "html", required_argument, NULL, 'H' },
-        { "help", no_argument, NULL, 'h' },        { 0 },
+        { "journal", no_argument, NULL, 'J' },     { "help", no_argument, NULL, 'h' },        { 0 },
     };
     struct gathering gathering = { .filter = { .since = INT64_MIN, .until = INT64_MAX } };
     struct filter *filter = &gathering.filter;
     struct report *report = &gathering.report;
     const char *page = NULL;
-    bool as_json = false;
+    bool as_json = false, from_journal = false;
     int option;
 
-    while ((option = getopt_long(argc, argv, "s:u:p:U:jH:h", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "s:u:p:U:jH:Jh", options, NULL)) != -1)
         switch (option) {
         case 's':
         case 'u':
@@ -168,6 +220,9 @@ int report_main(int argc, char **argv)
         case 'H':
             page = optarg;
             break;
+        case 'J':
+            from_journal = true;
+            break;
         case 'h':
             return usage();
         default:
@@ -177,13 +232,15 @@ int report_main(int argc, char **argv)
     if (as_json && page && !strcmp(page, "-"))
         return cli_trouble("--json and --html - can't both go to standard output");
 
-    struct logs logs;
-    if (!logs_find(&logs, argv + optind))
+    struct logs logs = { .files = argv + optind };
+    if (!from_journal && !logs_find(&logs, argv + optind))
         return CLI_TROUBLE;
     int status = CLI_FINE;
     tally_begin(&report->tally);
     struct lines *lines = lines_begin(use_line, &gathering);
-    for (char **file = logs.files; *file; file++, report->files++)
+    if (from_journal && !read_journal(lines, filter))
+        status = CLI_TROUBLE;
+    for (char **file = logs.files; *file; file++)
         if (!lines_read(lines, *file))
             status = CLI_TROUBLE;
     report->lines = lines_count(lines);

@@ -12,7 +12,6 @@
 struct report {
     struct tally tally; /* sorted */
     uint64_t lines, broken; /* that were read */
-    int files;
 };
 
 /* The quantiles that are shown, in thousandths, and their names. */

@@ -141,11 +141,11 @@ static void write_ticks(FILE *out, const struct timeline *fitted, int columns)
                                      21600000, 43200000, 86400000, 172800000, 604800000, 2592000000, 7776000000, 31536000000, 315360000000 };
     int64_t from = fitted->first * fitted->width_ms, span = columns * fitted->width_ms, step = 0;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (span / (step = steps[i]) <= 8)
+        if (span / (step = steps[i]) <= 6) /* the longest label is 80 units wide */
             break;
     for (int64_t at = (from + step - 1) / step * step; at <= from + span; at += step) {
         double x = LEFT + PLOT * ((double)(at - from) / (double)span);
-        const char *anchor = x < LEFT + 40 ? "start" : x > WIDTH - RIGHT - 40 ? "end" : "middle";
+        const char *anchor = x > WIDTH - RIGHT - 40 ? "end" : "middle";
         fprintf(out, "<line class=axis x1=%.1f x2=%.1f y1=%d y2=%d /><text x=%.1f y=%d text-anchor=%s>", x, x, AXIS, AXIS + 5, x, AXIS + 20,
                 anchor);
         write_tick(out, at, step);
