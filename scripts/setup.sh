@@ -3,15 +3,18 @@
 # What is there already is left alone; with nothing missing it does nothing. Needs root or sudo only to install.
 set -eu
 
-required="gcc libc6-dev make pkg-config libjson-c-dev"
+required="gcc libc6-dev make pkg-config libjson-c-dev zlib1g-dev"
 useful=""
+unpacked=""
 case "${1:-}" in
 demo) ;;
 test)
     required="$required g++ binutils libcriterion-dev"
     # The programs that the tests drive: a missing one is skipped, and said so.
-    useful="clang valgrind strace dash zsh mksh fish busybox perl python3 vim rsync curl util-linux
+    useful="clang valgrind strace dash zsh mksh fish busybox perl python3 vim rsync curl util-linux procps
         e2fsprogs xfsprogs btrfs-progs libfuse3-dev"
+    # Servers that the tests drive: unpacked below build/tools, for an installed one would be started, now and at every boot.
+    unpacked="prometheus prometheus-node-exporter"
     ;;
 lint) required="$required clang-format clang-tidy shellcheck" ;;
 *)
@@ -43,7 +46,11 @@ wanted=$(missing $useful)
 for package in $wanted; do
     command -v "$package" >/dev/null 2>&1 && wanted=$(printf '%s' "$wanted" | sed "s/\(^\| \)$package /\1/")
 done
-[ -n "$needed$wanted" ] || exit 0
+servers=""
+for package in $unpacked; do
+    command -v "$package" >/dev/null 2>&1 || [ -x "build/tools/usr/bin/$package" ] || servers="$servers$package "
+done
+[ -n "$needed$wanted$servers" ] || exit 0
 
 as_root=""
 if [ "$(id -u)" != 0 ]; then
@@ -55,7 +62,7 @@ if [ "$(id -u)" != 0 ]; then
     fi
 fi
 
-echo "setup: installing $needed$wanted"
+echo "setup: installing $needed$wanted$servers"
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get update -qq || echo "setup: apt-get update failed; trying with the lists that are here" >&2
 if [ -n "$needed" ]; then
@@ -65,5 +72,10 @@ fi
 # One by one: a release that lacks one of them has the others.
 for package in $wanted; do
     $as_root apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 ||
+        echo "setup: there is no $package to be had; tests that drive it are skipped" >&2
+done
+for package in $servers; do
+    mkdir -p build/tools
+    (cd build/tools && apt-get download -qq "$package" >/dev/null 2>&1 && dpkg-deb -x "$package"_*.deb . && rm -f "$package"_*.deb) ||
         echo "setup: there is no $package to be had; tests that drive it are skipped" >&2
 done

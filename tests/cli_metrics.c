@@ -103,7 +103,8 @@ Test(metrics_of_a_storm, are_the_logs_numbers)
         for (int operation = 0; operation < 4; operation++) {
             static const char *const operations[] = { "exec", "write", "truncate", "rename" };
             char series[128];
-            snprintf(series, sizeof series, "etxtbsy_interventions_total{operation=\"%s\",verdict=\"%s\"}", operations[operation], verdicts[i]);
+            snprintf(series, sizeof series, "etxtbsy_interventions_total{operation=\"%s\",verdict=\"%s\"}", operations[operation],
+                     verdicts[i]);
             sum += value_of(text, series);
         }
         cr_expect_float_eq(sum, (double)log_count(&place, "verdict", verdicts[i]), 0.1, "%s", verdicts[i]);
@@ -125,9 +126,10 @@ Test(metrics_of_a_storm, have_bounded_labels)
     cr_expect_float_eq(value_of(output(), "etxtbsy_target_conflicts_total{target=\"(other)\","), all, 0.1);
 
     /* Who has a series keeps it while the log grows. */
-    cr_assert_eq(shell("$BUILD/etxtbsy metrics -t 2 $LOG | grep -o '^etxtbsy_target.*target=\"[^\"]*' | sort -u > all; head -n -100 $LOG | "
-                       "$BUILD/etxtbsy metrics -t 2 - | grep -o '^etxtbsy_target.*target=\"[^\"]*' | sort -u | comm -23 - all"),
-                 0);
+    cr_assert_eq(
+        shell("$BUILD/etxtbsy metrics -t 2 $LOG | grep -o '^etxtbsy_target.*target=\"[^\"]*' | sort -u > all; head -n -100 $LOG | "
+              "$BUILD/etxtbsy metrics -t 2 - | grep -o '^etxtbsy_target.*target=\"[^\"]*' | sort -u | comm -23 - all"),
+        0);
     cr_expect_str_empty(output());
     cr_expect_eq(shell("$BUILD/etxtbsy metrics --targets many $LOG"), 2);
 }
@@ -156,7 +158,9 @@ Test(metrics_of_a_storm, have_escaped_labels)
 Test(metrics_of_a_storm, output_is_whole_or_not_there)
 {
     struct stat file;
-    cr_assert_eq(shell("mkdir out; echo old > out/x.prom; chmod 600 out/x.prom; umask 077; $BUILD/etxtbsy metrics --output out/x.prom $LOG"), 0);
+    cr_assert_eq(
+        shell("mkdir out; echo old > out/x.prom; chmod 600 out/x.prom; umask 077; $BUILD/etxtbsy metrics --output out/x.prom $LOG"),
+        0);
     cr_expect_str_empty(output());
     cr_expect_eq(stat("out/x.prom", &file), 0);
     cr_expect_eq(file.st_mode & 0777, 0644);
@@ -185,7 +189,8 @@ Test(metrics, know_who_runs_an_old_version)
 {
     char series[PATH_MAX], command[PATH_MAX];
     pid_t first = run_busy(place.target), second = run_busy(place.target);
-    cr_assert_eq(status_code(run_shell(&place, WITH_SHIM, NULL, "cp $BUILD/tests/cases other && cp $BUILD/tests/target-static $TARGET")), 0);
+    cr_assert_eq(
+        status_code(run_shell(&place, WITH_SHIM, NULL, "cp $BUILD/tests/cases other && cp $BUILD/tests/target-static $TARGET")), 0);
     pid_t third = run_busy(place.target);
     cr_assert_eq(shell("$BUILD/etxtbsy metrics $LOG"), 0, "%s", errors());
     snprintf(series, sizeof series, "etxtbsy_old_version_processes{target=\"%s\"}", place.target);
@@ -231,7 +236,8 @@ Test(metrics, rules_are_right)
     if (skip_without("promtool"))
         return;
     cr_expect_eq(shell("promtool check rules " SOURCE_DIR "/scripts/prometheus/rules.yml"), 0, "%s%s", output(), errors());
-    cr_expect_eq(shell("cd " SOURCE_DIR "/scripts/prometheus && promtool test rules rules_test.yml"), 0, "%s%s", output(), errors());
+    cr_expect_eq(shell("cd " SOURCE_DIR "/scripts/prometheus && promtool test rules rules_test.yml"), 0, "%s%s", output(),
+                 errors());
 }
 
 static int free_port(void)
@@ -239,7 +245,8 @@ static int free_port(void)
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t length = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0 && getsockname(fd, (struct sockaddr *)&address, &length) == 0);
+    cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, length) == 0 &&
+              getsockname(fd, (struct sockaddr *)&address, &length) == 0);
     close(fd);
     return ntohs(address.sin_port);
 }
@@ -280,15 +287,20 @@ Test(metrics, come_to_prometheus, .timeout = 120)
     /* An old version that runs; that it was replaced two days ago is put in here. */
     run_busy(place.target);
     cr_assert_eq(status_code(run_shell(&place, WITH_SHIM, NULL, "cp $NEW $TARGET")), 0);
-    cr_assert_eq(shell("$BUILD/etxtbsy metrics $LOG | sed '/replaced_timestamp_seconds{/s/ [0-9.]*$/ '$(date +%s -d '2 days ago')/ > "
-                       "textfiles/etxtbsy.prom"),
-                 0);
-    pid_t exporter = start_server((const char *const[]){ "prometheus-node-exporter", exporter_address, "--collector.disable-defaults",
-                                                         "--collector.textfile", directory, NULL },
+    cr_assert_eq(
+        shell("$BUILD/etxtbsy metrics $LOG | sed '/replaced_timestamp_seconds{/s/ [0-9.]*$/ '$(date +%s -d '2 days ago')/ > "
+              "textfiles/etxtbsy.prom"),
+        0);
+    pid_t exporter = start_server((const char *const[]){ "prometheus-node-exporter", exporter_address,
+                                                         "--collector.disable-defaults", "--collector.textfile", directory, NULL },
                                   "exporter.log");
-    pid_t prometheus = start_server((const char *const[]){ "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data", address, NULL },
-                                    "prometheus.log");
-    snprintf(query, sizeof query, "curl -sgG 127.0.0.1:%d/api/v1/query --data-urlencode 'query=etxtbsy_interventions_total{operation=\"write\",verdict=\"replaced\"}'", port);
+    pid_t prometheus = start_server(
+        (const char *const[]){ "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data", address, NULL },
+        "prometheus.log");
+    snprintf(query, sizeof query,
+             "curl -sgG 127.0.0.1:%d/api/v1/query --data-urlencode "
+             "'query=etxtbsy_interventions_total{operation=\"write\",verdict=\"replaced\"}'",
+             port);
     bool scraped = false, alerted = false;
     for (int tries = 0; tries < 200 && !(scraped && alerted); tries++) {
         scraped = scraped || (shell(query) == 0 && strstr(output(), ",\"1\"]"));

@@ -103,7 +103,7 @@ static struct json_object *group_of(struct json_object *report, const char *file
 Test(report, counts_every_line)
 {
     static const char *const words[][2] = {
-        { "outcome", "succeeded" }, { "outcome", "unchanged" },  { "outcome", "replaced" },   { "outcome", "gave-up" },
+        { "outcome", "succeeded" }, { "outcome", "unchanged" },  { "outcome", "replaced" },  { "outcome", "gave-up" },
         { "verdict", "transient" }, { "verdict", "persistent" }, { "verdict", "self-held" }, { "verdict", "refused" },
     };
     struct json_object *report = json_of("$BUILD/etxtbsy report --json $LOG"), *lines = log_lines(&place);
@@ -261,9 +261,10 @@ Test(report, names_broken_lines_and_passes_over_them)
 Test(report, chooses_by_time)
 {
     /* Ten lines each from one, five and 49 hours ago. */
-    cr_assert_eq(shell("for h in 1 5 49; do head -10 $LOG | sed \"s/\\\"ts\\\":\\\"[^\\\"]*/\\\"ts\\\":\\\"$(date -u -d \"$h hours ago\" "
-                       "+%FT%T.000Z)/\"; done > times"),
-                 0);
+    cr_assert_eq(
+        shell("for h in 1 5 49; do head -10 $LOG | sed \"s/\\\"ts\\\":\\\"[^\\\"]*/\\\"ts\\\":\\\"$(date -u -d \"$h hours ago\" "
+              "+%FT%T.000Z)/\"; done > times"),
+        0);
     static const struct {
         const char *options;
         int64_t matched;
@@ -441,7 +442,8 @@ Test(report, html_is_laid_out_by_a_browser, .timeout = 120)
         "for(let i=0;i<r.length;i++)for(let j=0;j<i;j++)if(r[i].left<r[j].right&&r[j].left<r[i].right&&r[i].top<r[j].bottom-3&&"
         "r[j].top<r[i].bottom-3)o++;const s=document.querySelector('svg').getBoundingClientRect();"
         "const c=r.filter(b=>b.left<s.left||b.right>s.right+1||b.bottom>s.bottom+1).length;"
-        "document.title='texts '+r.length+' overlap '+o+' cut '+c+' wide '+(document.documentElement.scrollWidth>innerWidth)}</script>";
+        "document.title='texts '+r.length+' overlap '+o+' cut '+c+' wide "
+        "'+(document.documentElement.scrollWidth>innerWidth)}</script>";
     cr_assert_eq(shell("$BUILD/etxtbsy report --html page $LOG"), 0);
     char *page = read_file("page", NULL), *policy = strstr(page, "<meta http-equiv"), *end = strstr(policy, ">");
     FILE *file = fopen("measured.html", "w");

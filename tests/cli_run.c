@@ -108,7 +108,8 @@ Test(run, ends_by_the_commands_signal)
         snprintf(script, sizeof script, "kill -%d $$", signals[i]);
         const char *const argv[] = { COMMAND, "run", "sh", "-c", script, NULL };
         int status = run_program_with(&place, WITHOUT_SHIM, NULL, argv);
-        cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == signals[i], "wait status %x for signal %d", (unsigned)status, signals[i]);
+        cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == signals[i], "wait status %x for signal %d", (unsigned)status,
+                  signals[i]);
     }
 }
 
@@ -192,7 +193,8 @@ Test(run, hands_signals_on)
         int status;
         char script[160], expected[64];
         unlink(place.out);
-        snprintf(script, sizeof script, "trap 'echo got %d; exit 7' %d; echo ready; while :; do sleep 0.05; done", signals[i], signals[i]);
+        snprintf(script, sizeof script, "trap 'echo got %d; exit 7' %d; echo ready; while :; do sleep 0.05; done", signals[i],
+                 signals[i]);
         snprintf(expected, sizeof expected, "got %d\n", signals[i]);
         pid_t pid = start_run(script);
         kill(pid, signals[i]);
@@ -372,7 +374,8 @@ Test(run, refuses_what_the_library_cannot_be_loaded_into)
     cr_expect_eq(shell("ln -s $BUILD/tests/target-static s; " RUN "./s x"), 125);
     EXPECT_TEXT(errors(), "./s: it is linked statically");
     EXPECT_EMPTY(output());
-    cr_expect_eq(shell("printf '#!%s\\n' $BUILD/tests/target-static > script; chmod +x script; " RUN "./script"), 125, "%s", errors());
+    cr_expect_eq(shell("printf '#!%s\\n' $BUILD/tests/target-static > script; chmod +x script; " RUN "./script"), 125, "%s",
+                 errors());
     EXPECT_TEXT(errors(), "linked statically");
 
     if (getuid() == 0) {
@@ -405,6 +408,28 @@ Test(run, keeps_what_is_preloaded)
     cr_expect_str_eq(output(), LIBRARY "\n");
     cr_expect_eq(shell("ln -s $BUILD/libetxtbsy.so l.so; LD_PRELOAD=$PWD/l.so " RUN "sh -c 'echo ${LD_PRELOAD##*/}'"), 0);
     cr_expect_str_eq(output(), "l.so\n");
+}
+
+/* Both want to be nearer to the program than anybody else. */
+Test(run, comes_behind_a_sanitizer_and_fakeroot)
+{
+    char missing[100];
+    if (have_programs("gcc", missing) && shell("echo 'int main(void) { return 4; }' > x.c; gcc -fsanitize=address x.c -o x") == 0) {
+        run_busy(place.target);
+        cr_expect_eq(shell("LD_PRELOAD=$(gcc -print-file-name=libasan.so) " RUN "./x"), 4, "%s", errors());
+        EXPECT_EMPTY(errors());
+    } else {
+        fprintf(stderr, "skipped: there is no gcc with a sanitizer here\n");
+    }
+    if (have_programs("fakeroot", missing)) {
+        cr_expect_eq(
+            shell("touch f; fakeroot " RUN "sh -c 'chown 12:34 f; stat -c %u:%g f; cp -p $NEW $TARGET; stat -c %u $TARGET'"), 0,
+            "%s", errors());
+        cr_expect_str_eq(output(), "12:34\n0\n");
+        EXPECT_TEXT(errors(), "1 replaced");
+    } else {
+        fprintf(stderr, "skipped: there is no fakeroot here\n");
+    }
 }
 
 Test(run, options_are_examined_before_anything_starts)
@@ -442,7 +467,8 @@ Test(run, options_are_stronger_than_the_environment)
     cr_assert_eq(shell("touch conf"), 0);
     cr_assert_eq(shell(command), 0, "%s", errors());
     snprintf(command, sizeof command,
-             "ETXTBSY_CONF=%s/conf\nETXTBSY_EXEC=observe\nETXTBSY_KEEP=1\nETXTBSY_LOG=%s/./logs/x\nETXTBSY_MAX_WAIT=30s\nETXTBSY_WRITE=retry\n",
+             "ETXTBSY_CONF=%s/conf\nETXTBSY_EXEC=observe\nETXTBSY_KEEP=1\nETXTBSY_LOG=%s/./logs/"
+             "x\nETXTBSY_MAX_WAIT=30s\nETXTBSY_WRITE=retry\n",
              place.directory, place.directory);
     cr_expect_str_eq(output(), command);
 }
@@ -467,7 +493,8 @@ Test(run, disturbs_no_log)
     char command[512];
     pid_t pid = run_busy(place.target);
     snprintf(command, sizeof command,
-             "unset ETXTBSY_LOG; printf 'log = none\\n[rule]\\npath = **/target\\nlog = %s\\n' > conf; " RUN "--conf conf cp $NEW $TARGET",
+             "unset ETXTBSY_LOG; printf 'log = none\\n[rule]\\npath = **/target\\nlog = %s\\n' > conf; " RUN
+             "--conf conf cp $NEW $TARGET",
              place.log);
     cr_assert_eq(shell(command), 0, "%s", errors());
     EXPECT_TEXT(errors(), "1 replaced");
@@ -479,7 +506,8 @@ Test(run, disturbs_no_log)
 Test(run, children_may_outlive_the_command)
 {
     run_busy(place.target);
-    cr_assert_eq(shell("mkfifo go; " RUN "sh -c 'sh -c \"read x < go; cp $NEW $TARGET; echo done > done\" > /dev/null 2>&1 &'"), 0, "%s", errors());
+    cr_assert_eq(shell("mkfifo go; " RUN "sh -c 'sh -c \"read x < go; cp $NEW $TARGET; echo done > done\" > /dev/null 2>&1 &'"), 0,
+                 "%s", errors());
     EXPECT_EMPTY(errors());
     char *left = tree_text(temporary), done[PATH_MAX];
     cr_expect_str_empty(left, "%s", left);

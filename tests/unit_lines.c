@@ -16,7 +16,8 @@
 #include "../shim/cli/timeline.h"
 
 #define REQUIRED                                                                                                                   \
-    "\"ts\":\"2026-11-22T15:48:32.463Z\",\"v\":1,\"event\":\"wait\",\"op\":\"execve\",\"outcome\":\"succeeded\",\"verdict\":\"transient\"," \
+    "\"ts\":\"2026-11-22T15:48:32.463Z\",\"v\":1,\"event\":\"wait\",\"op\":\"execve\",\"outcome\":\"succeeded\",\"verdict\":"      \
+    "\"transient\","                                                                                                               \
     "\"path\":\"/a\",\"target\":\"/b\""
 #define GOOD "{" REQUIRED ",\"waited_ms\":1.500}"
 
@@ -56,10 +57,11 @@ Test(lines, a_line_of_the_first_version_is_understood)
 Test(lines, fields_that_came_later_are_understood)
 {
     struct line line;
-    const char *fault = parse(&line, "{" REQUIRED ",\"waited_ms\":0,\"unit\":\"x.service\",\"boot_id\":\"b\",\"held_fd\":3,\"pid\":7,"
-                                     "\"old_inode\":18446744073709551615,\"bytes\":5,\"reason\":\"hard-links\",\"new_thing\":[{}],"
-                                     "\"holders\":[{\"pid\":12,\"comm\":\"cp\",\"exe\":\"/bin/cp\",\"uid\":0,\"started\":\"s\",\"how\":"
-                                     "\"write\",\"fd\":4},{},{},{},{},{}]}");
+    const char *fault =
+        parse(&line, "{" REQUIRED ",\"waited_ms\":0,\"unit\":\"x.service\",\"boot_id\":\"b\",\"held_fd\":3,\"pid\":7,"
+                     "\"old_inode\":18446744073709551615,\"bytes\":5,\"reason\":\"hard-links\",\"new_thing\":[{}],"
+                     "\"holders\":[{\"pid\":12,\"comm\":\"cp\",\"exe\":\"/bin/cp\",\"uid\":0,\"started\":\"s\",\"how\":"
+                     "\"write\",\"fd\":4},{},{},{},{},{}]}");
     cr_assert_null(fault, "%s", fault);
     cr_expect_str_eq(line.unit, "x.service");
     cr_expect_str_eq(line.boot_id, "b");
@@ -84,8 +86,9 @@ Test(lines, the_exact_bytes_are_taken)
 Test(lines, words_of_a_newer_version_are_unknown_and_no_fault)
 {
     struct line line;
-    cr_assert_null(parse(&line, "{\"ts\":\"2026-11-22T15:48:32.463Z\",\"v\":1,\"event\":\"x\",\"op\":\"openat\",\"outcome\":\"new\","
-                                "\"verdict\":\"newer\",\"path\":\"\",\"target\":\"\",\"exe\":\"/bin/x\",\"waited_ms\":0}"));
+    cr_assert_null(parse(&line,
+                         "{\"ts\":\"2026-11-22T15:48:32.463Z\",\"v\":1,\"event\":\"x\",\"op\":\"openat\",\"outcome\":\"new\","
+                         "\"verdict\":\"newer\",\"path\":\"\",\"target\":\"\",\"exe\":\"/bin/x\",\"waited_ms\":0}"));
     cr_expect_eq(line.outcome, OUTCOME_UNKNOWN);
     cr_expect_eq(line.verdict, VERDICT_UNKNOWN);
     cr_expect_str_eq(line.path, "/bin/x", "where there is no file, the program stands for it");
@@ -97,15 +100,23 @@ Test(lines, every_call_belongs_to_an_operation)
         const char *event, *op, *action;
         enum line_operation operation;
     } calls[] = {
-        { "wait", "execve", "retry", LINE_EXEC },        { "wait", "fexecve", "retry", LINE_EXEC },
-        { "wait", "posix_spawnp", "retry", LINE_EXEC },  { "wait", "system", "retry", LINE_EXEC },
-        { "wait", "syscall", "retry", LINE_EXEC },       { "wait", "syscall", "redirect", LINE_WRITE },
-        { "wait", "fopen64", "retry", LINE_WRITE },      { "redirect", "close", "redirect", LINE_WRITE },
-        { "redirect", "execve", "redirect", LINE_WRITE }, { "pending", "dup2", "redirect", LINE_WRITE },
+        { "wait", "execve", "retry", LINE_EXEC },
+        { "wait", "fexecve", "retry", LINE_EXEC },
+        { "wait", "posix_spawnp", "retry", LINE_EXEC },
+        { "wait", "system", "retry", LINE_EXEC },
+        { "wait", "syscall", "retry", LINE_EXEC },
+        { "wait", "syscall", "redirect", LINE_WRITE },
+        { "wait", "fopen64", "retry", LINE_WRITE },
+        { "redirect", "close", "redirect", LINE_WRITE },
+        { "redirect", "execve", "redirect", LINE_WRITE },
+        { "pending", "dup2", "redirect", LINE_WRITE },
         { "wait", "posix_spawn_file_actions_addopen", "retry", LINE_WRITE },
-        { "wait", "truncate64", "redirect", LINE_TRUNCATE }, { "redirect", "truncate", "redirect", LINE_TRUNCATE },
-        { "wait", "renameat2", "retry", LINE_RENAME },   { "wait", "unlinkat", "retry", LINE_RENAME },
-        { "config", "open", "none", LINE_OTHER },        { "refuse", "syscall", "none", LINE_OTHER },
+        { "wait", "truncate64", "redirect", LINE_TRUNCATE },
+        { "redirect", "truncate", "redirect", LINE_TRUNCATE },
+        { "wait", "renameat2", "retry", LINE_RENAME },
+        { "wait", "unlinkat", "retry", LINE_RENAME },
+        { "config", "open", "none", LINE_OTHER },
+        { "refuse", "syscall", "none", LINE_OTHER },
     };
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         struct line line;
@@ -171,8 +182,9 @@ Test(lines, what_is_wrong_is_said)
 }
 
 #define JOURNAL                                                                                                                    \
-    "\"_PID\":\"14966\",\"MESSAGE\":\"/b was busy\",\"PRIORITY\":\"6\",\"SYSLOG_IDENTIFIER\":\"etxtbsy\",\"ETXTBSY_V\":\"1\","                          \
-    "\"ETXTBSY_TS\":\"2026-11-22T15:48:32.463Z\",\"ETXTBSY_EVENT\":\"wait\",\"ETXTBSY_OP\":\"execve\",\"ETXTBSY_OUTCOME\":\"gave-up\","            \
+    "\"_PID\":\"14966\",\"MESSAGE\":\"/b was busy\",\"PRIORITY\":\"6\",\"SYSLOG_IDENTIFIER\":\"etxtbsy\",\"ETXTBSY_V\":\"1\","     \
+    "\"ETXTBSY_TS\":\"2026-11-22T15:48:32.463Z\",\"ETXTBSY_EVENT\":\"wait\",\"ETXTBSY_OP\":\"execve\",\"ETXTBSY_OUTCOME\":\"gave-" \
+    "up\","                                                                                                                        \
     "\"ETXTBSY_VERDICT\":\"persistent\",\"ETXTBSY_PATH\":\"123\",\"ETXTBSY_WAITED_MS\":\"2.500\",\"ETXTBSY_PID\":\"77\""
 
 Test(lines, an_entry_of_the_journal_is_a_line)
@@ -198,7 +210,8 @@ Test(lines, an_entry_of_the_journal_is_a_line)
 /* A line cut anywhere is broken, and so is nearly any line with a wrong byte; none of them does harm. */
 Test(lines, damage_does_no_harm)
 {
-    static const char good[] = "{" REQUIRED ",\"waited_ms\":1.5,\"holders\":[{\"pid\":1,\"comm\":\"x\"}],\"stage_b64\":\"L3j/eQ==\"}";
+    static const char good[] =
+        "{" REQUIRED ",\"waited_ms\":1.5,\"holders\":[{\"pid\":1,\"comm\":\"x\"}],\"stage_b64\":\"L3j/eQ==\"}";
     struct line line;
     char damaged[sizeof good];
     cr_assert_null(parse(&line, good));
@@ -464,9 +477,27 @@ Test(moment, local_time_is_local)
 
 Test(moment, nonsense_is_refused)
 {
-    static const char *const texts[] = { "",     "2h",        "ago",        "-",           "--2h",      "2h agO",          "2x ago",
-                                         "-2h ago", "2026",   "2026-1-2",   "2026-13-01",  "2026-11-22T", "2026-11-22 25:00", "2026-11-22 15:48 ",
-                                         "@",    "@12x",      "tomorrow",   "99999999999h ago", "2026-11-22x", "2026-11-22 15:48:32+1", "@-5" };
+    static const char *const texts[] = { "",
+                                         "2h",
+                                         "ago",
+                                         "-",
+                                         "--2h",
+                                         "2h agO",
+                                         "2x ago",
+                                         "-2h ago",
+                                         "2026",
+                                         "2026-1-2",
+                                         "2026-13-01",
+                                         "2026-11-22T",
+                                         "2026-11-22 25:00",
+                                         "2026-11-22 15:48 ",
+                                         "@",
+                                         "@12x",
+                                         "tomorrow",
+                                         "99999999999h ago",
+                                         "2026-11-22x",
+                                         "2026-11-22 15:48:32+1",
+                                         "@-5" };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         int64_t ms;
         cr_expect_not(moment_read(texts[i], NOW, &ms), "\"%s\" is taken", texts[i]);
@@ -507,8 +538,8 @@ Test(quantiles, are_right_within_their_promise)
     qsort(values, count, sizeof *values, by_value);
     for (unsigned of_thousand = 1; of_thousand <= 1000; of_thousand++) {
         uint64_t exact = values[(count * of_thousand + 999) / 1000 - 1], found = quantiles_at(&quantiles, of_thousand);
-        cr_assert(found >= exact && (double)found <= (double)exact * 1.032, "%u: %llu for %llu", of_thousand, (unsigned long long)found,
-                  (unsigned long long)exact);
+        cr_assert(found >= exact && (double)found <= (double)exact * 1.032, "%u: %llu for %llu", of_thousand,
+                  (unsigned long long)found, (unsigned long long)exact);
     }
     cr_expect_eq(quantiles_at(&quantiles, 1000), quantiles.max);
     quantiles_free(&quantiles);
@@ -550,7 +581,11 @@ Test(timeline, loses_nothing_in_any_direction)
         struct timeline timeline = { 0 }, fitted;
         srand(3);
         for (int64_t i = 0; i < 3000; i++) /* forwards, backwards, and everywhere: years */
-            add_at(&timeline, direction == 0 ? NOW + i * i * 1000 : direction == 1 ? NOW - i * i * 1000 : (int64_t)rand() * 1000, 0);
+            add_at(&timeline,
+                   direction == 0   ? NOW + i * i * 1000
+                   : direction == 1 ? NOW - i * i * 1000
+                                    : (int64_t)rand() * 1000,
+                   0);
         int columns = timeline_fit(&timeline, &fitted, 50);
         cr_expect(columns > 25 && columns <= 50, "%d", columns);
         cr_expect_eq(sum_of(&fitted, columns), 3000);

@@ -43,7 +43,8 @@ static void advise_persistent(FILE *out, const struct group *group)
 {
     const struct tally_name *holder = tally_first(&group->holders);
     const char *who = holder ? holder->text : NULL;
-    fprintf(out, "%llu of %llu gave up: ", (unsigned long long)group->verdicts[VERDICT_PERSISTENT], (unsigned long long)group->ended);
+    fprintf(out, "%llu of %llu gave up: ", (unsigned long long)group->verdicts[VERDICT_PERSISTENT],
+            (unsigned long long)group->ended);
     switch (group->operation) {
     case LINE_EXEC:
         fprintf(out, "%s keeps it open for writing. Let it write another file and rename that over this one; ",
@@ -75,8 +76,8 @@ char *advice_for(const struct group *group)
         if (reason && !strcmp(reason->text, "configuration"))
             fputs("a line of the configuration has no effect: `etxtbsy check` says which, and what was expected", out);
         else if (group->stage && *group->stage)
-            fprintf(out, "a new file couldn't take the name (%s): its bytes are in %s. Mend the cause, then rename that file", group->error,
-                    group->stage);
+            fprintf(out, "a new file couldn't take the name (%s): its bytes are in %s. Mend the cause, then rename that file",
+                    group->error, group->stage);
         else
             fprintf(out, "it failed (%s): something is broken; the line's `message` says what", group->error);
         break;

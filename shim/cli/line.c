@@ -13,7 +13,9 @@
 const char *const line_operations[] = { "exec", "write", "truncate", "rename", "other" };
 const char *const line_outcomes[] = { "succeeded", "replaced", "unchanged", "published-early", "discarded", "observed", "refused",
                                       "gave-up",   "failed",   "ignored",   "waiting",         "pending",   "unknown" };
-const char *const line_verdicts[] = { "observed", "transient", "replaced", "unknown", "refused", "self-held", "persistent", "failed" };
+const char *const line_verdicts[] = {
+    "observed", "transient", "replaced", "unknown", "refused", "self-held", "persistent", "failed"
+};
 
 /* A line in the making. */
 struct reading {

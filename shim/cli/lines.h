@@ -15,7 +15,6 @@
 /* `line` and its strings are valid during the call only. */
 typedef void lines_use(void *context, const struct line *line);
 
-
 struct lines *lines_begin(lines_use *, void *context);
 
 /* False: it couldn't be read to its end, which has been said. "-" is standard input. */

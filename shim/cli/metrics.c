@@ -124,7 +124,8 @@ static void write_waits(FILE *out, const struct metrics *metrics)
         fprintf(out, "etxtbsy_wait_seconds_bucket{operation=\"%s\",le=\"+Inf\"} %llu\n", name,
                 (unsigned long long)metrics->waits[operation].count);
         fprintf(out, "etxtbsy_wait_seconds_sum{operation=\"%s\"} %.6f\n", name, (double)metrics->waits[operation].sum_us / 1e6);
-        fprintf(out, "etxtbsy_wait_seconds_count{operation=\"%s\"} %llu\n", name, (unsigned long long)metrics->waits[operation].count);
+        fprintf(out, "etxtbsy_wait_seconds_count{operation=\"%s\"} %llu\n", name,
+                (unsigned long long)metrics->waits[operation].count);
     }
 }
 
@@ -192,18 +193,22 @@ static int usage(void)
     printf("usage: etxtbsy metrics [--output FILE] [--targets N] [FILE...]\n"
            "\n"
            "Counts what the library's logs say, for Prometheus (text exposition format). FILE is a log, plain or gzip'd, or - for\n"
-           "standard input. Without FILE: the files that the configuration's `log` names. Name the log that is being written, and not\n"
+           "standard input. Without FILE: the files that the configuration's `log` names. Name the log that is being written, and "
+           "not\n"
            "those that were rotated away: Prometheus takes a rotation for a restart, which is what it wants.\n"
            "\n"
            "    -o, --output FILE    a file for node_exporter's textfile collector, such as\n"
            "                         /var/lib/prometheus/node-exporter/etxtbsy.prom; written whole or not at all, mode 0644\n"
-           "    -t, --targets N      how many busy files have series of their own, %d unless given; the others are \"" OTHER_TARGETS "\"\n"
+           "    -t, --targets N      how many busy files have series of their own, %d unless given; the others are \"" OTHER_TARGETS
+           "\"\n"
            "    -h, --help           this text\n"
            "\n"
-           "etxtbsy_old_version_* is about the processes of this machine, now; run it as root to see all of them. Rules and alerts are\n"
+           "etxtbsy_old_version_* is about the processes of this machine, now; run it as root to see all of them. Rules and alerts "
+           "are\n"
            "in scripts/prometheus/.\n"
            "\n"
-           "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage error, a file that\n"
+           "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage error, a file "
+           "that\n"
            "can't be read, or output that can't be written.\n",
            TARGETS);
     return CLI_FINE;

@@ -64,11 +64,13 @@ void report_wait(char text[REPORT_WAIT_SIZE], uint64_t us)
     } units[] = { { 1000000, "s" }, { 1000, "ms" }, { 1, "us" } };
     size_t unit = 0;
     if (us >= 3600 * UINT64_C(1000000)) {
-        snprintf(text, REPORT_WAIT_SIZE, "%lluh%02llumin", (unsigned long long)(us / 3600000000), (unsigned long long)(us / 60000000 % 60));
+        snprintf(text, REPORT_WAIT_SIZE, "%lluh%02llumin", (unsigned long long)(us / 3600000000),
+                 (unsigned long long)(us / 60000000 % 60));
         return;
     }
     if (us >= 60 * UINT64_C(1000000)) {
-        snprintf(text, REPORT_WAIT_SIZE, "%llumin%02llus", (unsigned long long)(us / 60000000), (unsigned long long)(us / 1000000 % 60));
+        snprintf(text, REPORT_WAIT_SIZE, "%llumin%02llus", (unsigned long long)(us / 60000000),
+                 (unsigned long long)(us / 1000000 % 60));
         return;
     }
     while (us && us < units[unit].us)
@@ -77,7 +79,11 @@ void report_wait(char text[REPORT_WAIT_SIZE], uint64_t us)
     if (!us)
         snprintf(text, REPORT_WAIT_SIZE, "0");
     else
-        snprintf(text, REPORT_WAIT_SIZE, "%.*f%s", unit == 2 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2, value, units[unit].name);
+        snprintf(text, REPORT_WAIT_SIZE, "%.*f%s",
+                 unit == 2 || value >= 99.95 ? 0
+                 : value >= 9.995            ? 1
+                                             : 2,
+                 value, units[unit].name);
 }
 
 char *report_outcomes(const struct group *group)
@@ -106,7 +112,9 @@ char *report_outcomes(const struct group *group)
 static pid_t start_journalctl(const struct filter *filter, int out)
 {
     char since[32], until[32];
-    char *argv[] = { "journalctl", "--quiet", "--no-pager", "--all", "--output=json", "SYSLOG_IDENTIFIER=etxtbsy", NULL, NULL, NULL };
+    char *argv[] = {
+        "journalctl", "--quiet", "--no-pager", "--all", "--output=json", "SYSLOG_IDENTIFIER=etxtbsy", NULL, NULL, NULL
+    };
     size_t count = 6;
     pid_t pid;
     if (filter->since != INT64_MIN) {
@@ -147,28 +155,30 @@ static bool read_journal(struct lines *lines, const struct filter *filter)
 
 static int usage(void)
 {
-    fputs("usage: etxtbsy report [OPTION]... [FILE...]\n"
-          "       etxtbsy report --journal [OPTION]... [FILE...]\n"
-          "\n"
-          "Puts together what the library's logs say. FILE is a log, plain or gzip'd, or - for standard input; any number of them,\n"
-          "from any number of hosts. Without FILE and --journal: the files that the configuration's `log` names.\n"
-          "\n"
-          "    -J, --journal        what went to the systemd journal, as journalctl gives it\n"
-          "    -s, --since TIME     only what was logged from then on: 2026-11-22, \"2026-11-22 15:48:32\" (local time, or with Z or\n"
-          "    -u, --until TIME     +01:00 behind), today, yesterday, now, \"2h ago\", -90min, @SECONDS; until then, and not then\n"
-          "    -p, --path PATTERN   only files that match, as in a [rule]: /srv/**, or a name without a slash\n"
-          "    -U, --unit UNIT      only what ran in that systemd unit; a pattern, too\n"
-          "    -j, --json           one JSON object instead of a table\n"
-          "    -H, --html FILE      a page that needs nothing else, instead of a table; - for standard output\n"
-          "    -h, --help           this text\n"
-          "\n"
-          "For each path and operation: how many interventions, how long they waited (half, nine of ten, 99 of 100 waited no\n"
-          "longer; at most 3.2 % too high), the worst verdict, who held the file most often, how they ended, and behind -> what\n"
-          "to do where it doesn't end by itself. The worst come first.\n"
-          "\n"
-          "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage error, or a\n"
-          "file that can't be read.\n",
-          stdout);
+    fputs(
+        "usage: etxtbsy report [OPTION]... [FILE...]\n"
+        "       etxtbsy report --journal [OPTION]... [FILE...]\n"
+        "\n"
+        "Puts together what the library's logs say. FILE is a log, plain or gzip'd, or - for standard input; any number of them,\n"
+        "from any number of hosts. Without FILE and --journal: the files that the configuration's `log` names.\n"
+        "\n"
+        "    -J, --journal        what went to the systemd journal, as journalctl gives it\n"
+        "    -s, --since TIME     only what was logged from then on: 2026-11-22, \"2026-11-22 15:48:32\" (local time, or with Z "
+        "or\n"
+        "    -u, --until TIME     +01:00 behind), today, yesterday, now, \"2h ago\", -90min, @SECONDS; until then, and not then\n"
+        "    -p, --path PATTERN   only files that match, as in a [rule]: /srv/**, or a name without a slash\n"
+        "    -U, --unit UNIT      only what ran in that systemd unit; a pattern, too\n"
+        "    -j, --json           one JSON object instead of a table\n"
+        "    -H, --html FILE      a page that needs nothing else, instead of a table; - for standard output\n"
+        "    -h, --help           this text\n"
+        "\n"
+        "For each path and operation: how many interventions, how long they waited (half, nine of ten, 99 of 100 waited no\n"
+        "longer; at most 3.2 % too high), the worst verdict, who held the file most often, how they ended, and behind -> what\n"
+        "to do where it doesn't end by itself. The worst come first.\n"
+        "\n"
+        "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage error, or a\n"
+        "file that can't be read.\n",
+        stdout);
     return CLI_FINE;
 }
 
@@ -190,9 +200,15 @@ static int show(const struct report *report, bool as_json, const char *page)
 int report_main(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "since", required_argument, NULL, 's' }, { "until", required_argument, NULL, 'u' }, { "path", required_argument, NULL, 'p' },
-        { "unit", required_argument, NULL, 'U' },  { "json", no_argument, NULL, 'j' },        { "html", required_argument, NULL, 'H' },
-        { "journal", no_argument, NULL, 'J' },     { "help", no_argument, NULL, 'h' },        { 0 },
+        { "since", required_argument, NULL, 's' },
+        { "until", required_argument, NULL, 'u' },
+        { "path", required_argument, NULL, 'p' },
+        { "unit", required_argument, NULL, 'U' },
+        { "json", no_argument, NULL, 'j' },
+        { "html", required_argument, NULL, 'H' },
+        { "journal", no_argument, NULL, 'J' },
+        { "help", no_argument, NULL, 'h' },
+        { 0 },
     };
     struct gathering gathering = { .filter = { .since = INT64_MIN, .until = INT64_MAX } };
     struct filter *filter = &gathering.filter;
@@ -206,7 +222,8 @@ int report_main(int argc, char **argv)
         case 's':
         case 'u':
             if (!moment_read(optarg, moment_now(), option == 's' ? &filter->since : &filter->until))
-                return cli_trouble("--%s is a time such as \"2026-11-22 15:48\", yesterday or \"2h ago\"", option == 's' ? "since" : "until");
+                return cli_trouble("--%s is a time such as \"2026-11-22 15:48\", yesterday or \"2h ago\"",
+                                   option == 's' ? "since" : "until");
             break;
         case 'p':
             filter->path = optarg;

@@ -10,7 +10,7 @@
 #include "tally.h"
 
 struct report {
-    struct tally tally; /* sorted */
+    struct tally tally;     /* sorted */
     uint64_t lines, broken; /* that were read */
 };
 

@@ -56,7 +56,11 @@ static const char style[] =
 static long next_character(const unsigned char **at)
 {
     const unsigned char *s = *at;
-    int more = s[0] < 0x80 ? 0 : s[0] >= 0xc2 && s[0] < 0xe0 ? 1 : s[0] >= 0xe0 && s[0] < 0xf0 ? 2 : s[0] >= 0xf0 && s[0] < 0xf5 ? 3 : -1;
+    int more = s[0] < 0x80                   ? 0
+               : s[0] >= 0xc2 && s[0] < 0xe0 ? 1
+               : s[0] >= 0xe0 && s[0] < 0xf0 ? 2
+               : s[0] >= 0xf0 && s[0] < 0xf5 ? 3
+                                             : -1;
     long character = more <= 0 ? s[0] : s[0] & (0x3f >> more);
     for (int i = 1; i <= more; i++) {
         if ((s[i] & 0xc0) != 0x80)
@@ -77,7 +81,8 @@ static long next_character(const unsigned char **at)
 static bool is_harmless(long c)
 {
     return c >= 0x20 && !(c >= 0x7f && c < 0xa0) && !(c >= 0x200b && c < 0x2010) && !(c >= 0x2028 && c < 0x2030) &&
-           !(c >= 0x2060 && c < 0x2070) && c != 0xfeff && c != 0xad && !(c >= 0xfff0 && c < 0x10000) && !(c >= 0xe0000 && c < 0xe1000);
+           !(c >= 0x2060 && c < 0x2070) && c != 0xfeff && c != 0xad && !(c >= 0xfff0 && c < 0x10000) &&
+           !(c >= 0xe0000 && c < 0xe1000);
 }
 
 static void write_escaped(FILE *out, const char *text)
@@ -136,9 +141,10 @@ static void write_tick(FILE *out, int64_t ms, int64_t step_ms)
 
 static void write_ticks(FILE *out, const struct timeline *fitted, int columns)
 {
-    static const int64_t steps[] = { 100,     200,     500,     1000,    2000,     5000,     10000,    15000,    30000,
-                                     60000,   120000,  300000,  600000,  900000,   1800000,  3600000,  7200000,  10800000,
-                                     21600000, 43200000, 86400000, 172800000, 604800000, 2592000000, 7776000000, 31536000000, 315360000000 };
+    static const int64_t steps[] = { 100,       200,       500,        1000,       2000,        5000,        10000,
+                                     15000,     30000,     60000,      120000,     300000,      600000,      900000,
+                                     1800000,   3600000,   7200000,    10800000,   21600000,    43200000,    86400000,
+                                     172800000, 604800000, 2592000000, 7776000000, 31536000000, 315360000000 };
     int64_t from = fitted->first * fitted->width_ms, span = columns * fitted->width_ms, step = 0;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (span / (step = steps[i]) <= 6) /* the longest label is 80 units wide */
@@ -146,8 +152,8 @@ static void write_ticks(FILE *out, const struct timeline *fitted, int columns)
     for (int64_t at = (from + step - 1) / step * step; at <= from + span; at += step) {
         double x = LEFT + PLOT * ((double)(at - from) / (double)span);
         const char *anchor = x > WIDTH - RIGHT - 40 ? "end" : "middle";
-        fprintf(out, "<line class=axis x1=%.1f x2=%.1f y1=%d y2=%d /><text x=%.1f y=%d text-anchor=%s>", x, x, AXIS, AXIS + 5, x, AXIS + 20,
-                anchor);
+        fprintf(out, "<line class=axis x1=%.1f x2=%.1f y1=%d y2=%d /><text x=%.1f y=%d text-anchor=%s>", x, x, AXIS, AXIS + 5, x,
+                AXIS + 20, anchor);
         write_tick(out, at, step);
         fputs("</text>", out);
     }
@@ -166,8 +172,8 @@ static void write_bars(FILE *out, const struct timeline *fitted, int columns)
         if (part == 1 && most % 2)
             continue;
         double y = BARS_TOP + BARS - BARS * part / 2.0;
-        fprintf(out, "<line class=axis x1=%d x2=%d y1=%.1f y2=%.1f /><text x=%d y=%.1f text-anchor=end>%llu</text>", LEFT, WIDTH - RIGHT, y, y,
-                LEFT - 8, y + 4, (unsigned long long)(most * (unsigned)part / 2));
+        fprintf(out, "<line class=axis x1=%d x2=%d y1=%.1f y2=%.1f /><text x=%d y=%.1f text-anchor=end>%llu</text>", LEFT,
+                WIDTH - RIGHT, y, y, LEFT - 8, y + 4, (unsigned long long)(most * (unsigned)part / 2));
     }
     for (int i = 0; i < columns; i++) {
         double y = BARS_TOP + BARS;
@@ -177,8 +183,8 @@ static void write_bars(FILE *out, const struct timeline *fitted, int columns)
             if (!count)
                 continue;
             y -= height;
-            fprintf(out, "<rect class=%s x=%.2f y=%.2f width=%.2f height=%.2f><title>", line_verdicts[verdict], column_at(i, columns), y,
-                    width > 3 ? width - 1 : width, height);
+            fprintf(out, "<rect class=%s x=%.2f y=%.2f width=%.2f height=%.2f><title>", line_verdicts[verdict],
+                    column_at(i, columns), y, width > 3 ? width - 1 : width, height);
             write_tick(out, (fitted->first + i) * fitted->width_ms, 1000);
             fprintf(out, ": %llu %s</title></rect>", (unsigned long long)count, line_verdicts[verdict]);
         }
@@ -227,10 +233,11 @@ static void write_timeline(FILE *out, const struct tally *tally)
     moment_write(from, tally->timeline.earliest, false);
     moment_write(to, tally->timeline.latest, false);
     report_wait(width, (uint64_t)fitted.width_ms * 1000);
-    fprintf(out,
-            "<h2>Over time</h2><p class=faint>%s to %s, in columns of %s (UTC). Above: interventions by verdict. Below: how long they "
-            "waited; the stronger the colour, the more.</p>",
-            from, to, width);
+    fprintf(
+        out,
+        "<h2>Over time</h2><p class=faint>%s to %s, in columns of %s (UTC). Above: interventions by verdict. Below: how long they "
+        "waited; the stronger the colour, the more.</p>",
+        from, to, width);
     fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"Interventions and waits over time\">", WIDTH, HEIGHT);
     write_bars(out, &fitted, columns);
     write_waits(out, &fitted, columns);
@@ -299,7 +306,8 @@ void report_as_html(const struct report *report, FILE *out)
     fprintf(out,
             "<!DOCTYPE html><html lang=en><meta charset=utf-8>"
             "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-            "<meta name=viewport content=\"width=device-width,initial-scale=1\"><title>Text file busy: report</title><style>%s</style>\n",
+            "<meta name=viewport content=\"width=device-width,initial-scale=1\"><title>Text file busy: "
+            "report</title><style>%s</style>\n",
             style);
     fprintf(out, "<h1>Text file busy</h1><p class=faint>%llu of %llu lines", (unsigned long long)tally->lines,
             (unsigned long long)report->lines);

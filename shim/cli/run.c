@@ -26,33 +26,34 @@
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
 
-#define STARTS_ONLY "--start" /* the second half of a run, under the library */
+#define START_ONLY "start" /* an option that nobody is told of: the second half of a run, under the library */
 
 static void usage(FILE *stream)
 {
-    fputs("usage: etxtbsy run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-          "\n"
-          "    etxtbsy run make install\n"
-          "    etxtbsy run --log /var/log/etxtbsy.json --max-wait 30s -- ./deploy.sh --all\n"
-          "\n"
-          "Runs COMMAND under the library: what it starts waits for files that are being written, and what it writes replaces\n"
-          "files that are running. Afterwards says on stderr what there was to do, how long the longest wait was, and who still\n"
-          "runs an old version; nothing when there was nothing to do.\n"
-          "\n"
-          "    -l, --log SINKS      where the log goes: a path with a slash in it, stderr, fd:N, none, several with commas\n"
-          "    -w, --write ACTION   what is done when a running program is written: redirect, atomic, retry, observe, off\n"
-          "    -e, --exec ACTION    what is done when a file is started that is being written: retry, observe, off\n"
-          "    -m, --max-wait TIME  how long anything may wait: 30s, 250ms, 0\n"
-          "    -c, --conf FILE      one more configuration file, stronger than " POLICY_SYSTEM_FILE "\n"
-          "    -q, --quiet          no summary; COMMAND then takes the place of this process\n"
-          "    -h, --help           this text\n"
-          "\n"
-          "The options stand for the variables ETXTBSY_LOG, ETXTBSY_WRITE, ETXTBSY_EXEC, ETXTBSY_MAX_WAIT and ETXTBSY_CONF, and are\n"
-          "stronger than these. Other libraries in LD_PRELOAD stay, and come before this one.\n"
-          "\n"
-          "Exit status: COMMAND's; a signal that ends COMMAND ends this, too. 125: a usage error, or the library can't be loaded\n"
-          "into COMMAND (stderr says why); 126: COMMAND can't be executed; 127: there is no COMMAND.\n",
-          stream);
+    fputs(
+        "usage: etxtbsy run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+        "\n"
+        "    etxtbsy run make install\n"
+        "    etxtbsy run --log /var/log/etxtbsy.json --max-wait 30s -- ./deploy.sh --all\n"
+        "\n"
+        "Runs COMMAND under the library: what it starts waits for files that are being written, and what it writes replaces\n"
+        "files that are running. Afterwards says on stderr what there was to do, how long the longest wait was, and who still\n"
+        "runs an old version; nothing when there was nothing to do.\n"
+        "\n"
+        "    -l, --log SINKS      where the log goes: a path with a slash in it, stderr, fd:N, none, several with commas\n"
+        "    -w, --write ACTION   what is done when a running program is written: redirect, atomic, retry, observe, off\n"
+        "    -e, --exec ACTION    what is done when a file is started that is being written: retry, observe, off\n"
+        "    -m, --max-wait TIME  how long anything may wait: 30s, 250ms, 0\n"
+        "    -c, --conf FILE      one more configuration file, stronger than " POLICY_SYSTEM_FILE "\n"
+        "    -q, --quiet          no summary; COMMAND then takes the place of this process\n"
+        "    -h, --help           this text\n"
+        "\n"
+        "The options stand for the variables ETXTBSY_LOG, ETXTBSY_WRITE, ETXTBSY_EXEC, ETXTBSY_MAX_WAIT and ETXTBSY_CONF, and are\n"
+        "stronger than these. Other libraries in LD_PRELOAD stay, and come before this one.\n"
+        "\n"
+        "Exit status: COMMAND's; a signal that ends COMMAND ends this, too. 125: a usage error, or the library can't be loaded\n"
+        "into COMMAND (stderr says why); 126: COMMAND can't be executed; 127: there is no COMMAND.\n",
+        stream);
 }
 
 /* The two halves' meeting point: loaded with the library now, so this exec waits as the policy says. */
@@ -73,14 +74,15 @@ static int start_under_library(void *context)
     char **argv = calloc(count + 5, sizeof *argv);
     if (!argv)
         return cli_trouble("no memory"), STATUS_OURS;
-    memcpy(argv, ((char *[]){ "etxtbsy", "run", STARTS_ONLY, "--" }), 4 * sizeof *argv);
+    memcpy(argv, ((char *[]){ "etxtbsy", "run", "--" START_ONLY, "--" }), 4 * sizeof *argv);
     memcpy(argv + 4, command, count * sizeof *argv);
     execv("/proc/self/exe", argv);
     return start_command(command); /* without /proc: then its own start isn't waited for */
 }
 
 /* False: the value isn't one, which has been said. */
-static bool set_variable(const char *option, const char *variable, enum policy_key key, enum policy_operation operation, const char *value)
+static bool set_variable(const char *option, const char *variable, enum policy_key key, enum policy_operation operation,
+                         const char *value)
 {
     uint64_t unused;
     const char *expected = key_parse(key, operation, value, strlen(value), &unused);
@@ -179,9 +181,15 @@ static int run_with_summary(char **command)
 static int run(int argc, char **argv)
 {
     static const struct option options[] = {
-        { "log", required_argument, NULL, 'l' },      { "write", required_argument, NULL, 'w' }, { "exec", required_argument, NULL, 'e' },
-        { "max-wait", required_argument, NULL, 'm' }, { "conf", required_argument, NULL, 'c' },  { "quiet", no_argument, NULL, 'q' },
-        { "help", no_argument, NULL, 'h' },           { STARTS_ONLY + 2, no_argument, NULL, 1 }, { 0 },
+        { "log", required_argument, NULL, 'l' },
+        { "write", required_argument, NULL, 'w' },
+        { "exec", required_argument, NULL, 'e' },
+        { "max-wait", required_argument, NULL, 'm' },
+        { "conf", required_argument, NULL, 'c' },
+        { "quiet", no_argument, NULL, 'q' },
+        { "help", no_argument, NULL, 'h' },
+        { START_ONLY, no_argument, NULL, 1 },
+        { 0 },
     };
     bool quiet = false, fine = true;
     int option;

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 /* What ends or moves a program when somebody sends it; the others are about the process itself. */
-static const int handed_on[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,  SIGALRM,
-                                 SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGWINCH, SIGIO, SIGPWR };
+static const int handed_on[] = { SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,  SIGUSR2, SIGALRM,
+                                 SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGWINCH, SIGIO,   SIGPWR };
 #define HANDED_ON (sizeof handed_on / sizeof *handed_on)
 
 /* As the command stopped, so do we, for the shell to see. When we go on, so does the command, whoever was told. */

@@ -20,7 +20,7 @@ struct tally_names {
     struct tally_name {
         char *text;
         uint64_t count;
-    } *names;
+    } * names;
     int size, count;
     bool crowded;
 };

@@ -20,9 +20,9 @@ struct timeline_column {
 };
 
 struct timeline {
-    int64_t width_ms;             /* of a column; 0: nothing was added */
-    int64_t first;                /* the first column starts at first * width_ms */
-    int64_t earliest, latest;     /* of what was added */
+    int64_t width_ms;                /* of a column; 0: nothing was added */
+    int64_t first;                   /* the first column starts at first * width_ms */
+    int64_t earliest, latest;        /* of what was added */
     struct timeline_column *columns; /* TIMELINE_COLUMNS */
 };
 
