@@ -175,6 +175,14 @@ Test(metrics_of_a_storm, output_is_whole_or_not_there)
     cr_expect_eq(shell("ls -A out"), 0);
     cr_expect_str_eq(output(), "d.prom\nx.prom\n");
 
+    /* A link stays a link, and what is no file is only written to. */
+    cr_expect_eq(
+        shell("ln -s x.prom out/link; $BUILD/etxtbsy metrics -o out/link $LOG; test -L out/link && grep -q etxtbsy out/x.prom"), 0);
+    cr_expect_eq(shell("mkfifo out/pipe; cat out/pipe > piped & $BUILD/etxtbsy metrics -o out/pipe $LOG; wait; test -p out/pipe"),
+                 0);
+    cr_expect(same_content("piped", "out/x.prom"));
+    cr_expect_eq(shell("$BUILD/etxtbsy metrics -o /dev/full $LOG"), 2);
+
     cr_expect_eq(shell("echo x > bad; cat $LOG >> bad; $BUILD/etxtbsy metrics bad"), 1);
     EXPECT_TEXT(output(), "\netxtbsy_log_broken_lines_total 1\n");
     EXPECT_TEXT(errors(), "bad:1: ");

@@ -415,13 +415,13 @@ Test(run, comes_behind_a_sanitizer_and_fakeroot)
 {
     char missing[100];
     if (have_programs("gcc", missing) && shell("echo 'int main(void) { return 4; }' > x.c; gcc -fsanitize=address x.c -o x") == 0) {
-        run_busy(place.target);
         cr_expect_eq(shell("LD_PRELOAD=$(gcc -print-file-name=libasan.so) " RUN "./x"), 4, "%s", errors());
         EXPECT_EMPTY(errors());
     } else {
         fprintf(stderr, "skipped: there is no gcc with a sanitizer here\n");
     }
     if (have_programs("fakeroot", missing)) {
+        run_busy(place.target);
         cr_expect_eq(
             shell("touch f; fakeroot " RUN "sh -c 'chown 12:34 f; stat -c %u:%g f; cp -p $NEW $TARGET; stat -c %u $TARGET'"), 0,
             "%s", errors());
@@ -500,6 +500,18 @@ Test(run, disturbs_no_log)
     EXPECT_TEXT(errors(), "1 replaced");
     cr_expect_eq(log_count(&place, "outcome", "replaced"), 1);
     stop(pid);
+}
+
+/* A run within a run: both say what happened in it. */
+Test(run, may_be_part_of_a_run)
+{
+    run_busy(place.target);
+    cr_assert_eq(shell(RUN "sh -c '" RUN "cp $NEW $TARGET; echo between >&2'"), 0);
+    char *said = errors(), *between = strstr(said, "between\n");
+    cr_assert_not_null(between, "%s", said);
+    EXPECT_TEXT(between, "etxtbsy: 1 intervention: write: 1 replaced");
+    *between = '\0';
+    EXPECT_TEXT(said, "etxtbsy: 1 intervention: write: 1 replaced");
 }
 
 /* Who outlives the command finds the summary's log gone, makes no other, and does its work. */

@@ -54,8 +54,7 @@ bool cli_colours(void);
  * beginning returns NULL, and the end CLI_TROUBLE, when it has said what went wrong.
  */
 struct cli_file {
-    const char *path;
-    char *temporary;
+    char *path, *temporary;
     FILE *stream;
 };
 

@@ -192,24 +192,23 @@ static int usage(void)
 {
     printf("usage: etxtbsy metrics [--output FILE] [--targets N] [FILE...]\n"
            "\n"
-           "Counts what the library's logs say, for Prometheus (text exposition format). FILE is a log, plain or gzip'd, or - for\n"
-           "standard input. Without FILE: the files that the configuration's `log` names. Name the log that is being written, and "
-           "not\n"
-           "those that were rotated away: Prometheus takes a rotation for a restart, which is what it wants.\n"
+           "Counts what the library's logs say, for Prometheus (text exposition format). FILE is a log, plain or\n"
+           "gzip'd, or - for standard input. Without FILE: the files that the configuration's `log` names. Name the log\n"
+           "that is being written, and not those that were rotated away: Prometheus takes a rotation for a restart,\n"
+           "which is what it wants.\n"
            "\n"
            "    -o, --output FILE    a file for node_exporter's textfile collector, such as\n"
-           "                         /var/lib/prometheus/node-exporter/etxtbsy.prom; written whole or not at all, mode 0644\n"
-           "    -t, --targets N      how many busy files have series of their own, %d unless given; the others are \"" OTHER_TARGETS
-           "\"\n"
+           "                         /var/lib/prometheus/node-exporter/etxtbsy.prom; written whole or not at all,\n"
+           "                         with mode 0644\n"
+           "    -t, --targets N      how many busy files have series of their own, %d unless said otherwise; the\n"
+           "                         others are together as " OTHER_TARGETS "\n"
            "    -h, --help           this text\n"
            "\n"
-           "etxtbsy_old_version_* is about the processes of this machine, now; run it as root to see all of them. Rules and alerts "
-           "are\n"
-           "in scripts/prometheus/.\n"
+           "etxtbsy_old_version_* is about the processes of this machine, now; run it as root to see all of them. Rules\n"
+           "and alerts are in scripts/prometheus/.\n"
            "\n"
-           "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage error, a file "
-           "that\n"
-           "can't be read, or output that can't be written.\n",
+           "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage\n"
+           "error, a file that can't be read, or output that can't be written.\n",
            TARGETS);
     return CLI_FINE;
 }

@@ -90,13 +90,32 @@ bool cli_colours(void)
     return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(terminal && !strcmp(terminal, "dumb"));
 }
 
-/* Beside the file, so that a rename can put it in place. */
+/*
+ * Beside the file, so that a rename can put it in place; where the path is a symbolic link, beside what that leads to. What isn't
+ * a file (/dev/stdout, a pipe) is written to as it is.
+ */
 FILE *cli_file_begin(struct cli_file *file, const char *path)
 {
-    *file = (struct cli_file){ .path = path };
+    struct stat there;
+    *file = (struct cli_file){ .path = strdup(path) };
+    if (!file->path)
+        abort();
     if (!strcmp(path, "-"))
         return file->stream = stdout;
-    if (asprintf(&file->temporary, "%s.XXXXXX", path) < 0)
+    bool exists = stat(path, &there) == 0;
+    if (exists && !S_ISREG(there.st_mode)) {
+        if (!(file->stream = fopen(path, "we"))) {
+            cli_trouble_with(path, strerror(errno));
+            free(file->path);
+        }
+        return file->stream;
+    }
+    char *real = exists ? realpath(path, NULL) : NULL;
+    if (real) {
+        free(file->path);
+        file->path = real;
+    }
+    if (asprintf(&file->temporary, "%s.XXXXXX", file->path) < 0)
         abort();
     int fd = mkstemp(file->temporary);
     if (fd >= 0 && fchmod(fd, 0644) == 0 && (file->stream = fdopen(fd, "w")))
@@ -107,20 +126,23 @@ FILE *cli_file_begin(struct cli_file *file, const char *path)
         unlink(file->temporary);
     }
     free(file->temporary);
+    free(file->path);
     return NULL;
 }
 
 int cli_file_end(struct cli_file *file)
 {
-    if (!file->temporary)
-        return CLI_FINE;
-    bool failed = ferror(file->stream) || fflush(file->stream) != 0 || fsync(fileno(file->stream)) < 0;
-    failed |= fclose(file->stream) != 0;
-    failed = failed || rename(file->temporary, file->path) < 0;
-    if (failed) {
-        cli_trouble_with(file->path, strerror(errno));
-        unlink(file->temporary);
+    bool failed = false;
+    if (file->stream != stdout) { /* which main looks after */
+        failed = ferror(file->stream) || fflush(file->stream) != 0 || (file->temporary && fsync(fileno(file->stream)) < 0);
+        failed |= fclose(file->stream) != 0;
+        failed = failed || (file->temporary && rename(file->temporary, file->path) < 0);
     }
+    if (failed)
+        cli_trouble_with(file->path, strerror(errno));
+    if (failed && file->temporary)
+        unlink(file->temporary);
     free(file->temporary);
+    free(file->path);
     return failed ? CLI_TROUBLE : CLI_FINE;
 }

@@ -155,30 +155,30 @@ static bool read_journal(struct lines *lines, const struct filter *filter)
 
 static int usage(void)
 {
-    fputs(
-        "usage: etxtbsy report [OPTION]... [FILE...]\n"
-        "       etxtbsy report --journal [OPTION]... [FILE...]\n"
-        "\n"
-        "Puts together what the library's logs say. FILE is a log, plain or gzip'd, or - for standard input; any number of them,\n"
-        "from any number of hosts. Without FILE and --journal: the files that the configuration's `log` names.\n"
-        "\n"
-        "    -J, --journal        what went to the systemd journal, as journalctl gives it\n"
-        "    -s, --since TIME     only what was logged from then on: 2026-11-22, \"2026-11-22 15:48:32\" (local time, or with Z "
-        "or\n"
-        "    -u, --until TIME     +01:00 behind), today, yesterday, now, \"2h ago\", -90min, @SECONDS; until then, and not then\n"
-        "    -p, --path PATTERN   only files that match, as in a [rule]: /srv/**, or a name without a slash\n"
-        "    -U, --unit UNIT      only what ran in that systemd unit; a pattern, too\n"
-        "    -j, --json           one JSON object instead of a table\n"
-        "    -H, --html FILE      a page that needs nothing else, instead of a table; - for standard output\n"
-        "    -h, --help           this text\n"
-        "\n"
-        "For each path and operation: how many interventions, how long they waited (half, nine of ten, 99 of 100 waited no\n"
-        "longer; at most 3.2 % too high), the worst verdict, who held the file most often, how they ended, and behind -> what\n"
-        "to do where it doesn't end by itself. The worst come first.\n"
-        "\n"
-        "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage error, or a\n"
-        "file that can't be read.\n",
-        stdout);
+    fputs("usage: etxtbsy report [OPTION]... [FILE...]\n"
+          "       etxtbsy report --journal [OPTION]... [FILE...]\n"
+          "\n"
+          "Puts together what the library's logs say. FILE is a log, plain or gzip'd, or - for standard input; any\n"
+          "number of them, from any number of hosts. Without FILE and --journal: the files that the configuration's\n"
+          "`log` names.\n"
+          "\n"
+          "    -J, --journal        what went to the systemd journal, as journalctl gives it\n"
+          "    -s, --since TIME     only what was logged from then on: 2026-11-22, \"2026-11-22 15:48:32\" (local time,\n"
+          "                         or with Z or +01:00 behind), today, yesterday, now, \"2h ago\", -90min, @SECONDS\n"
+          "    -u, --until TIME     only what was logged before that\n"
+          "    -p, --path PATTERN   only files that match, as in a [rule]: /srv/**, or a name without a slash\n"
+          "    -U, --unit UNIT      only what ran in that systemd unit; a pattern, too\n"
+          "    -j, --json           one JSON object instead of a table\n"
+          "    -H, --html FILE      a page that needs nothing else, instead of a table; - for standard output\n"
+          "    -h, --help           this text\n"
+          "\n"
+          "For each path and operation: how many interventions, how long they waited (half, nine of ten, 99 of 100\n"
+          "waited no longer; at most 3.2 % too high), the worst verdict, who held the file most often, how they ended,\n"
+          "and behind -> what to do where it doesn't end by itself. The worst come first. Times are in UTC.\n"
+          "\n"
+          "Exit status: 0 all lines were understood, 1 some were broken (stderr says which) and left out, 2 usage\n"
+          "error, or a file that can't be read.\n",
+          stdout);
     return CLI_FINE;
 }
 

@@ -233,11 +233,9 @@ static void write_timeline(FILE *out, const struct tally *tally)
     moment_write(from, tally->timeline.earliest, false);
     moment_write(to, tally->timeline.latest, false);
     report_wait(width, (uint64_t)fitted.width_ms * 1000);
-    fprintf(
-        out,
-        "<h2>Over time</h2><p class=faint>%s to %s, in columns of %s (UTC). Above: interventions by verdict. Below: how long they "
-        "waited; the stronger the colour, the more.</p>",
-        from, to, width);
+    fprintf(out, "<h2>Over time</h2><p class=faint>%s to %s, in columns of %s (UTC). Above: interventions by verdict. ", from, to,
+            width);
+    fputs("Below: how long they waited; the stronger the colour, the more.</p>", out);
     fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"Interventions and waits over time\">", WIDTH, HEIGHT);
     write_bars(out, &fitted, columns);
     write_waits(out, &fitted, columns);

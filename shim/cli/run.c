@@ -26,34 +26,34 @@
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
 
+#define ALSO_LOG "ETXTBSY_" POLICY_ALSO_LOG
 #define START_ONLY "start" /* an option that nobody is told of: the second half of a run, under the library */
 
 static void usage(FILE *stream)
 {
-    fputs(
-        "usage: etxtbsy run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
-        "\n"
-        "    etxtbsy run make install\n"
-        "    etxtbsy run --log /var/log/etxtbsy.json --max-wait 30s -- ./deploy.sh --all\n"
-        "\n"
-        "Runs COMMAND under the library: what it starts waits for files that are being written, and what it writes replaces\n"
-        "files that are running. Afterwards says on stderr what there was to do, how long the longest wait was, and who still\n"
-        "runs an old version; nothing when there was nothing to do.\n"
-        "\n"
-        "    -l, --log SINKS      where the log goes: a path with a slash in it, stderr, fd:N, none, several with commas\n"
-        "    -w, --write ACTION   what is done when a running program is written: redirect, atomic, retry, observe, off\n"
-        "    -e, --exec ACTION    what is done when a file is started that is being written: retry, observe, off\n"
-        "    -m, --max-wait TIME  how long anything may wait: 30s, 250ms, 0\n"
-        "    -c, --conf FILE      one more configuration file, stronger than " POLICY_SYSTEM_FILE "\n"
-        "    -q, --quiet          no summary; COMMAND then takes the place of this process\n"
-        "    -h, --help           this text\n"
-        "\n"
-        "The options stand for the variables ETXTBSY_LOG, ETXTBSY_WRITE, ETXTBSY_EXEC, ETXTBSY_MAX_WAIT and ETXTBSY_CONF, and are\n"
-        "stronger than these. Other libraries in LD_PRELOAD stay, and come before this one.\n"
-        "\n"
-        "Exit status: COMMAND's; a signal that ends COMMAND ends this, too. 125: a usage error, or the library can't be loaded\n"
-        "into COMMAND (stderr says why); 126: COMMAND can't be executed; 127: there is no COMMAND.\n",
-        stream);
+    fputs("usage: etxtbsy run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
+          "\n"
+          "    etxtbsy run make install\n"
+          "    etxtbsy run --log /var/log/etxtbsy.json --max-wait 30s -- ./deploy.sh --all\n"
+          "\n"
+          "Runs COMMAND under the library: what it starts waits for files that are being written, and what it writes\n"
+          "replaces files that are running. Afterwards says on stderr what there was to do, how long the longest wait\n"
+          "was, and who still runs an old version; nothing when there was nothing to do.\n"
+          "\n"
+          "    -l, --log SINKS      where the log goes: a path with a slash in it, or what `log` takes in the configuration\n"
+          "    -w, --write ACTION   when a running program is written: redirect, atomic, retry, observe or off\n"
+          "    -e, --exec ACTION    when a file is started that is being written: retry, observe or off\n"
+          "    -m, --max-wait TIME  how long anything may wait: 30s, 250ms, 0\n"
+          "    -c, --conf FILE      one more configuration file, stronger than " POLICY_SYSTEM_FILE "\n"
+          "    -q, --quiet          no summary; COMMAND then takes the place of this process\n"
+          "    -h, --help           this text\n"
+          "\n"
+          "The options stand for the variables ETXTBSY_LOG, ETXTBSY_WRITE, ETXTBSY_EXEC, ETXTBSY_MAX_WAIT and\n"
+          "ETXTBSY_CONF, and are stronger than these. Other libraries in LD_PRELOAD stay, and come before this one.\n"
+          "\n"
+          "Exit status: COMMAND's; a signal that ends COMMAND ends this, too. 125: a usage error, or the library can't\n"
+          "be loaded into COMMAND (stderr says why); 126: COMMAND can't be executed; 127: there is no COMMAND.\n",
+          stream);
 }
 
 /* The two halves' meeting point: loaded with the library now, so this exec waits as the policy says. */
@@ -141,6 +141,23 @@ struct private_log {
     char directory[PATH_MAX / 2], file[PATH_MAX];
 };
 
+/* Behind that of a run that this one is a part of. */
+static bool add_sink(const char *file)
+{
+    const char *outer = getenv(ALSO_LOG);
+    char *sinks = NULL;
+    uint64_t unused;
+    if (outer && *outer && asprintf(&sinks, "%s,%s", outer, file) < 0)
+        return false;
+    if (sinks && key_parse(KEY_LOG, POLICY_EXEC, sinks, strlen(sinks), &unused)) { /* that was none, or they are too many */
+        free(sinks);
+        sinks = NULL;
+    }
+    bool added = setenv(ALSO_LOG, sinks ? sinks : file, 1) == 0;
+    free(sinks);
+    return added;
+}
+
 static bool make_private_log(struct private_log *log)
 {
     const char *base = getenv("TMPDIR");
@@ -156,7 +173,7 @@ static bool make_private_log(struct private_log *log)
     int fd = open(log->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd >= 0)
         close(fd);
-    return fd >= 0 && setenv("ETXTBSY_" POLICY_ALSO_LOG, log->file, 1) == 0;
+    return fd >= 0 && add_sink(log->file);
 }
 
 static int run_with_summary(char **command)
