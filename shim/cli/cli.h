@@ -35,10 +35,8 @@ int run_main(int argc, char **argv); /* returns the command's status, as its --h
 /* Says on stderr "etxtbsy: ..." with a newline. Returns CLI_TROUBLE. */
 int cli_trouble(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same about a path that somebody else may have chosen. */
+/* The same about a path, or another name, that somebody else may have chosen. */
 int cli_trouble_at(const char *path, const char *what);
-/* The same about a file or another name that somebody else chose, escaped: "etxtbsy: NAME: what". */
-int cli_trouble_with(const char *name, const char *what);
 
 /*
  * Writes bytes that somebody else chose so that a terminal shows them and does nothing else: what the locale can't print

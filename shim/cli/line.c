@@ -1,10 +1,10 @@
 #include "line.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../event/event.h"
+#include "journal_entry.h"
 #include "moment.h"
 
 #define DEPTH_MAX 8
@@ -235,71 +235,6 @@ static void read_fields(struct reading *reading, struct line *line)
     read_holders(reading, line);
 }
 
-/* ---- the journal's form ---- */
-
-#define JOURNAL_PREFIX "ETXTBSY_"
-
-/* A field's bytes: a string, or, where they aren't printable, an array of numbers (systemd, "Journal JSON Format"). */
-static struct json_object *journal_string(struct json_object *value)
-{
-    size_t length = json_object_get_type(value) == json_type_array ? json_object_array_length(value) : 0;
-    if (json_object_get_type(value) == json_type_string)
-        return json_object_get(value);
-    char *bytes = malloc(length + 1);
-    if (!bytes)
-        abort();
-    for (size_t i = 0; i < length; i++)
-        bytes[i] = (char)json_object_get_int(json_object_array_get_idx(value, i));
-    struct json_object *string = json_object_new_string_len(bytes, (int)length);
-    free(bytes);
-    return string;
-}
-
-/* The journal has strings only: a value that was a number, or an array, is written as it stood in the line. */
-static struct json_object *journal_value(const char *name, struct json_object *value)
-{
-    static const char *const strings[] = { "path", "target", "message", "host", "comm", "exe", "unit", "stage", "rule" };
-    struct json_object *string = journal_string(value), *parsed = NULL;
-    const char *text = json_object_get_string(string);
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
-        if (!strcmp(strings[i], name))
-            return string;
-    if ((text[0] >= '0' && text[0] <= '9') || text[0] == '[') {
-        struct json_tokener *tokener = line_tokener();
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-        /* With its NUL, so that a number is known to be whole. */
-        parsed = json_tokener_parse_ex(tokener, text, json_object_get_string_len(string) + 1);
-        json_tokener_free(tokener);
-    }
-    if (!parsed)
-        return string;
-    json_object_put(string);
-    return parsed;
-}
-
-/* Makes a line of ours from an entry of `journalctl -o json`, if it is one. */
-static void take_from_journal(struct reading *reading)
-{
-    struct json_object *line;
-    if (!json_object_object_get_ex(reading->object, JOURNAL_PREFIX "TS", NULL))
-        return;
-    line = json_object_new_object();
-    json_object_object_foreach(reading->object, field_name, value)
-    {
-        char name[64];
-        size_t length = 0;
-        const char *at = field_name + strlen(JOURNAL_PREFIX);
-        if (!starts_with(field_name, JOURNAL_PREFIX) || strlen(at) >= sizeof name)
-            continue;
-        for (; at[length]; length++)
-            name[length] = (char)(at[length] >= 'A' && at[length] <= 'Z' ? at[length] - 'A' + 'a' : at[length]);
-        name[length] = '\0';
-        json_object_object_add(line, name, journal_value(name, value));
-    }
-    json_object_put(reading->object);
-    reading->object = line;
-}
-
 static bool is_ascii(const char *text, size_t length)
 {
     uint64_t word, high = 0;
@@ -332,7 +267,7 @@ const char *line_parse(struct line *line, struct json_tokener *tokener, const ch
     else if (json_object_get_type(reading.object) != json_type_object)
         reading.fault = "it isn't a JSON object";
     else {
-        take_from_journal(&reading);
+        reading.object = journal_entry_take(reading.object);
         read_fields(&reading, line);
     }
     json_object_put(reading.object);

@@ -228,12 +228,9 @@ static bool read_all(struct lines *lines, gzFile stream)
     const char *message = gzerror(stream, &error);
     if (error == Z_OK || error == Z_STREAM_END)
         return true;
-    fputs("etxtbsy: ", stderr);
-    cli_print_escaped(stderr, lines->file, strlen(lines->file));
-    fprintf(stderr, ": %s\n",
-            error == Z_ERRNO       ? strerror(failure)
-            : error == Z_BUF_ERROR ? "the gzip'd data end in the middle"
-                                   : message);
+    cli_trouble_at(lines->file, error == Z_ERRNO       ? strerror(failure)
+                                : error == Z_BUF_ERROR ? "the gzip'd data end in the middle"
+                                                       : message);
     return false;
 }
 
@@ -257,10 +254,7 @@ bool lines_read(struct lines *lines, const char *file)
     bool is_input = !strcmp(file, "-");
     int fd = is_input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
-        int error = errno;
-        fputs("etxtbsy: ", stderr);
-        cli_print_escaped(stderr, file, strlen(file));
-        fprintf(stderr, ": %s\n", strerror(error));
+        cli_trouble_at(file, strerror(errno));
         return false;
     }
     return lines_read_descriptor(lines, fd, is_input ? "standard input" : file);

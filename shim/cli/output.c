@@ -54,14 +54,6 @@ int cli_print_escaped(FILE *stream, const char *bytes, size_t length)
     return columns;
 }
 
-int cli_trouble_with(const char *name, const char *what)
-{
-    fputs("etxtbsy: ", stderr);
-    cli_print_escaped(stderr, name, strlen(name));
-    fprintf(stderr, ": %s\n", what);
-    return CLI_TROUBLE;
-}
-
 /* json-c passes bytes on as they are; the log's writer makes any bytes valid JSON, so the string goes through it. */
 void cli_add_bytes(struct json_object *object, const char *name, const char *bytes)
 {
@@ -105,7 +97,7 @@ FILE *cli_file_begin(struct cli_file *file, const char *path)
     bool exists = stat(path, &there) == 0;
     if (exists && !S_ISREG(there.st_mode)) {
         if (!(file->stream = fopen(path, "we"))) {
-            cli_trouble_with(path, strerror(errno));
+            cli_trouble_at(path, strerror(errno));
             free(file->path);
         }
         return file->stream;
@@ -120,7 +112,7 @@ FILE *cli_file_begin(struct cli_file *file, const char *path)
     int fd = mkstemp(file->temporary);
     if (fd >= 0 && fchmod(fd, 0644) == 0 && (file->stream = fdopen(fd, "w")))
         return file->stream;
-    cli_trouble_with(path, strerror(errno));
+    cli_trouble_at(path, strerror(errno));
     if (fd >= 0) {
         close(fd);
         unlink(file->temporary);
@@ -139,7 +131,7 @@ int cli_file_end(struct cli_file *file)
         failed = failed || (file->temporary && rename(file->temporary, file->path) < 0);
     }
     if (failed)
-        cli_trouble_with(file->path, strerror(errno));
+        cli_trouble_at(file->path, strerror(errno));
     if (failed && file->temporary)
         unlink(file->temporary);
     free(file->temporary);

@@ -90,7 +90,7 @@ const char *program_library(void)
             library = beside;
     }
     if (strpbrk(library, " :")) {
-        cli_trouble_with(library, "LD_PRELOAD can't name a path with a blank or a colon in it");
+        cli_trouble_at(library, "LD_PRELOAD can't name a path with a blank or a colon in it");
         return NULL;
     }
     /* ld.so goes on without a library that it can't load; dlopen fills in $LIB, too, and says why not. */

@@ -132,7 +132,7 @@ static pid_t start_journalctl(const struct filter *filter, int out)
     posix_spawn_file_actions_destroy(&actions);
     if (!error)
         return pid;
-    cli_trouble_with(argv[0], strerror(error));
+    cli_trouble_at(argv[0], strerror(error));
     return -1;
 }
 

@@ -114,6 +114,5 @@ void report_as_json(const struct report *report)
     if (tally->rest.ended)
         json_object_object_add(object, "rest", group_object(&tally->rest));
     json_object_object_add(object, "timeline", timeline_array(&tally->timeline));
-    puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
-    json_object_put(object);
+    cli_print_json(object);
 }

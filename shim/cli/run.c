@@ -61,7 +61,7 @@ static int start_command(char **command)
 {
     execvp(command[0], command);
     int error = errno;
-    cli_trouble_with(command[0], strerror(error));
+    cli_trouble_at(command[0], strerror(error));
     return error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
 }
 
@@ -103,7 +103,7 @@ static bool set_log(const char *value)
     char *absolute = NULL, *directory = NULL;
     if (value[0] != '/' && strchr(value, '/') && !strchr(value, ',')) {
         if (!(directory = getcwd(NULL, 0)) || asprintf(&absolute, "%s/%s", directory, value) < 0)
-            return cli_trouble_with(value, strerror(errno)), false;
+            return cli_trouble_at(value, strerror(errno)), false;
     }
     bool set = set_variable("log", "ETXTBSY_LOG", KEY_LOG, POLICY_EXEC, absolute ? absolute : value);
     free(directory);
@@ -131,7 +131,7 @@ static bool set_conf(const char *file)
     char *path = realpath(file, NULL);
     bool readable = path && access(path, R_OK) == 0 && setenv("ETXTBSY_CONF", path, 1) == 0;
     if (!readable)
-        cli_trouble_with(file, strerror(errno));
+        cli_trouble_at(file, strerror(errno));
     free(path);
     return readable;
 }
@@ -165,7 +165,7 @@ static bool make_private_log(struct private_log *log)
         base = "/tmp";
     snprintf(log->directory, sizeof log->directory, "%s/etxtbsy-run-XXXXXX", base);
     if (!mkdtemp(log->directory)) {
-        cli_trouble_with(log->directory, strerror(errno));
+        cli_trouble_at(log->directory, strerror(errno));
         fputs("etxtbsy: so there will be no summary\n", stderr);
         return false;
     }
@@ -251,7 +251,7 @@ static int run(int argc, char **argv)
     char path[PATH_MAX];
     const char *reason = program_find(command[0], path, sizeof path) ? program_refuses(path) : NULL;
     if (reason) {
-        cli_trouble_with(path, reason);
+        cli_trouble_at(path, reason);
         return STATUS_OURS;
     }
     const char *library = program_library();
