@@ -105,7 +105,8 @@ char *program_preload(const char *present, const char *library)
     static const char separators[] = " :";
     char *list = NULL, real[PATH_MAX], other[PATH_MAX];
     bool known = realpath(library, real) != NULL;
-    for (const char *at = present ? present : ""; *(at += strspn(at, separators)); at += strcspn(at, separators)) {
+    present = present ? present : "";
+    for (const char *at = present; *(at += strspn(at, separators)); at += strcspn(at, separators)) {
         size_t length = strcspn(at, separators);
         char item[PATH_MAX];
         if (length >= sizeof item)
@@ -115,7 +116,7 @@ char *program_preload(const char *present, const char *library)
         if (!strcmp(item, library) || (known && realpath(item, other) && !strcmp(real, other)))
             return strdup(present);
     }
-    if (asprintf(&list, "%s%s%s", present ? present : "", present && *present ? ":" : "", library) < 0)
+    if (asprintf(&list, "%s%s%s", present, *present ? ":" : "", library) < 0)
         return NULL;
     return list;
 }

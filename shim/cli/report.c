@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,11 +119,11 @@ static pid_t start_journalctl(const struct filter *filter, int out)
     size_t count = 6;
     pid_t pid;
     if (filter->since != INT64_MIN) {
-        snprintf(since, sizeof since, "--since=@%lld", (long long)(filter->since / 1000));
+        snprintf(since, sizeof since, "--since=@%" PRId64, filter->since / 1000);
         argv[count++] = since;
     }
     if (filter->until != INT64_MAX) {
-        snprintf(until, sizeof until, "--until=@%lld", (long long)(filter->until / 1000 + 1));
+        snprintf(until, sizeof until, "--until=@%" PRId64, filter->until / 1000 + 1);
         argv[count++] = until;
     }
     posix_spawn_file_actions_t actions;

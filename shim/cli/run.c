@@ -120,7 +120,7 @@ static bool set_max_wait(const char *value)
         size_t length = strlen(variable);
         for (; *name; name++)
             variable[length++] = (char)(*name - 'a' + 'A');
-        strcpy(variable + length, "_MAX_WAIT");
+        snprintf(variable + length, sizeof variable - length, "_MAX_WAIT");
         unsetenv(variable);
     }
     return set_variable("max-wait", "ETXTBSY_MAX_WAIT", KEY_MAX_WAIT, POLICY_EXEC, value);

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define TABLE_SIZE 8192 /* a power of two */
 #define NAMES 6
 #define NAME_MAX_SIZE 512
 
@@ -30,7 +29,7 @@ static void add_name(struct tally_names *names, const char *text)
     if (!names->names)
         names->names = must_have(calloc((size_t)names->size, sizeof *names->names));
     for (int i = 0; i < names->count; i++) {
-        if (!strncmp(names->names[i].text, text, NAME_MAX_SIZE)) {
+        if (names->names[i].text && !strncmp(names->names[i].text, text, NAME_MAX_SIZE)) {
             names->names[i].count++;
             return;
         }
@@ -65,8 +64,6 @@ void tally_begin(struct tally *tally)
 {
     *tally = (struct tally){ .hosts.size = TALLY_HOSTS, .rest.holders.size = NAMES, .rest.reasons.size = NAMES };
     tally->rest.operation = LINE_OTHER;
-    tally->table = must_have(calloc(TABLE_SIZE, sizeof *tally->table));
-    tally->groups = must_have(calloc(TALLY_GROUPS_MAX, sizeof *tally->groups));
 }
 
 /* Paths come from outside, and with them could come thousands of one hash: the seed isn't to be known there. */
@@ -83,7 +80,7 @@ static uint64_t hash_of(const char *path, enum line_operation operation)
 
 static struct group *find_group(struct tally *tally, const struct line *line)
 {
-    struct group **place = &tally->table[hash_of(line->path, line->operation) % TABLE_SIZE];
+    struct group **place = &tally->table[hash_of(line->path, line->operation) % TALLY_TABLE_SIZE];
     for (; *place; place = &(*place)->next)
         if ((*place)->operation == line->operation && !strcmp((*place)->path, line->path))
             return *place;
@@ -214,6 +211,4 @@ void tally_end(struct tally *tally)
     free_group(&tally->rest);
     free_names(&tally->hosts);
     timeline_free(&tally->timeline);
-    free(tally->groups);
-    free(tally->table);
 }

@@ -10,6 +10,7 @@
 #include "timeline.h"
 
 #define TALLY_GROUPS_MAX 5000
+#define TALLY_TABLE_SIZE 8192
 #define TALLY_HOSTS 32
 
 /*
@@ -43,8 +44,8 @@ struct group {
 };
 
 struct tally {
-    struct group **table;
-    struct group **groups; /* in the order in which they came; tally_sort changes it */
+    struct group *table[TALLY_TABLE_SIZE];
+    struct group *groups[TALLY_GROUPS_MAX]; /* in the order in which they came; tally_sort changes it */
     size_t count;
     struct group rest; /* of the lines for whose group there was no room; path is NULL */
     struct tally_names hosts;

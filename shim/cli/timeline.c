@@ -54,7 +54,9 @@ static void stretch(struct timeline *timeline, bool backwards)
     stretched.columns = make_columns(TIMELINE_COLUMNS);
     pour(&stretched, TIMELINE_COLUMNS, timeline);
     free(timeline->columns);
-    *timeline = stretched;
+    timeline->width_ms = stretched.width_ms;
+    timeline->first = stretched.first;
+    timeline->columns = stretched.columns;
 }
 
 static int wait_of(uint64_t us)
