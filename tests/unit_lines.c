@@ -14,6 +14,7 @@
 #include "../shim/cli/moment.h"
 #include "../shim/cli/quantiles.h"
 #include "../shim/cli/timeline.h"
+#include "schema.h"
 
 #define REQUIRED                                                                                                                   \
     "\"ts\":\"2026-11-22T15:48:32.463Z\",\"v\":1,\"event\":\"wait\",\"op\":\"execve\",\"outcome\":\"succeeded\",\"verdict\":"      \
@@ -223,6 +224,30 @@ Test(lines, damage_does_no_harm)
             damaged[at] = (char)byte;
             parse_bytes(&line, damaged, sizeof good - 1);
         }
+}
+
+static bool is_one_of(const char *word, const char *const *words, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (!strcmp(words[i], word))
+            return true;
+    return false;
+}
+
+/* Whoever adds a word to the schema adds it here. */
+Test(lines, every_word_of_the_schema_is_known)
+{
+    static const char *const fields[] = { "outcome", "verdict" };
+    struct json_object *schema = schema_get(), *properties, *field, *words;
+    cr_assert(schema && json_object_object_get_ex(schema, "properties", &properties));
+    for (int i = 0; i < 2; i++) {
+        cr_assert(json_object_object_get_ex(properties, fields[i], &field) && json_object_object_get_ex(field, "enum", &words));
+        for (size_t w = 0; w < json_object_array_length(words); w++) {
+            const char *word = json_object_get_string(json_object_array_get_idx(words, w));
+            cr_expect(i ? is_one_of(word, line_verdicts, LINE_VERDICTS) : is_one_of(word, line_outcomes, LINE_OUTCOMES), "%s %s",
+                      fields[i], word);
+        }
+    }
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------------------------- */

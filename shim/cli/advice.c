@@ -23,6 +23,9 @@ static const struct {
     { "not-a-regular-file", "only regular files can be replaced" },
     { "flags", "the program opens the file in a way that leaves nothing to replace; let it write a new file and rename it" },
     { "path", "the path couldn't be resolved, or led to another file meanwhile" },
+    { "locked",
+      "another process has an advisory lock on it, and respect_locks = on; wait for it longer, or look why it keeps the lock" },
+    { "serialised", "another process was replacing it, and serialise = on; wait for it longer, or look why it takes so long" },
     { "io_uring", "io_uring = refuse is in force; nothing to do unless the program needs it" },
 };
 
@@ -75,6 +78,11 @@ char *advice_for(const struct group *group)
     case VERDICT_FAILED:
         if (reason && !strcmp(reason->text, "configuration"))
             fputs("a line of the configuration has no effect: `etxtbsy check` says which, and what was expected", out);
+        else if (reason && !strcmp(reason->text, "write-failed"))
+            fprintf(out, "a write into the new file failed (%s), so the old file stays: mend the cause, and write again",
+                    group->error);
+        else if (reason && !strcmp(reason->text, "writer-killed"))
+            fputs("a writer was killed before the new file was complete, so the old file stays: write again", out);
         else if (group->stage && *group->stage)
             fprintf(out, "a new file couldn't take the name (%s): its bytes are in %s. Mend the cause, then rename that file",
                     group->error, group->stage);

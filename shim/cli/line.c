@@ -11,8 +11,9 @@
 #define WAIT_MAX_MS 1e12 /* thirty years */
 
 const char *const line_operations[] = { "exec", "write", "truncate", "rename", "other" };
-const char *const line_outcomes[] = { "succeeded", "replaced", "unchanged", "published-early", "discarded", "observed", "refused",
-                                      "gave-up",   "failed",   "ignored",   "waiting",         "pending",   "unknown" };
+const char *const line_outcomes[] = { "succeeded", "replaced", "created", "in-place", "unchanged", "published-early",
+                                      "discarded", "observed", "refused", "gave-up",  "aborted",   "failed",
+                                      "ignored",   "waiting",  "pending", "unknown" };
 const char *const line_verdicts[] = {
     "observed", "transient", "replaced", "unknown", "refused", "self-held", "persistent", "failed"
 };
