@@ -215,8 +215,8 @@ Test(cli, check_reports_every_problem_once)
                "path = /x\n"
                "write = maybe\n");
     static const char *const expected[] = {
-        ":1: found \"log = stdrr\", expected stderr, none, fd:N",
-        ":2: found \"frob = 1\", expected log, sync",
+        ":1: found \"log = stdrr\", expected stderr, journal, syslog, none, fd:N",
+        ":2: found \"frob = 1\", expected log, holders",
         ":5: found \"action = redirect\", expected retry, observe or off",
         ":6: found \"first = 3 parsecs\", expected a duration",
         ":7: found \"max_attempts = -1\", expected a whole number",

@@ -236,7 +236,7 @@ Test(starting, observes)
 {
     hold_open(place.target, -1);
     cr_expect_eq(start(&place, "ETXTBSY_EXEC=observe"), 1);
-    expect_line(&place, "observe", "observed", "observed");
+    expect_line(&place, "observe", "observed", "refused");
 }
 
 Test(starting, is_off)
@@ -251,7 +251,7 @@ Test(writing, observes_and_is_off)
 {
     run_busy(place.target);
     cr_expect_neq(status_code(run_shell(&place, WITH_SHIM, "ETXTBSY_WRITE=observe", "cp $NEW $TARGET")), 0);
-    expect_line(&place, "observe", "observed", "observed");
+    expect_line(&place, "observe", "observed", "refused");
     unlink(place.log);
     cr_expect_neq(status_code(run_shell(&place, WITH_SHIM, "ETXTBSY_WRITE=off", "cp $NEW $TARGET")), 0);
     cr_expect_neq(status_code(run_shell(&place, WITH_SHIM, "ETXTBSY_DISABLE=1", "cp $NEW $TARGET")), 0);

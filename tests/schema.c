@@ -102,6 +102,14 @@ static const char *check_no_others(struct json_object *schema, const char *name,
     return NULL;
 }
 
+static const char *check_items(struct json_object *schema, const char *name, struct json_object *value)
+{
+    const char *wrong = NULL;
+    for (size_t i = 0; i < json_object_array_length(value) && !wrong; i++)
+        wrong = check_value(schema, name, json_object_array_get_idx(value, i));
+    return wrong;
+}
+
 static bool is_annotation(const char *keyword)
 {
     return !strcmp(keyword, "$schema") || !strcmp(keyword, "title") || !strcmp(keyword, "description") ||
@@ -115,7 +123,7 @@ static const char *check_value(struct json_object *schema, const char *name, str
         const char *(*check)(struct json_object *, const char *, struct json_object *);
     } checks[] = {
         { "enum", check_enum },         { "minimum", check_minimum },       { "pattern", check_pattern },
-        { "required", check_required }, { "properties", check_properties },
+        { "required", check_required }, { "properties", check_properties }, { "items", check_items },
     };
     struct json_object *type;
     const char *wrong = NULL;

@@ -116,7 +116,8 @@ Test(policy, has_built_in_values)
         const char *value;
     } rows[] = {
         { POLICY_EXEC, KEY_LOG, "stderr" },       { POLICY_EXEC, KEY_IO_URING, "allow" },
-        { POLICY_EXEC, KEY_SYNC, "full" },        { POLICY_EXEC, KEY_ACTION, "retry" },
+        { POLICY_EXEC, KEY_SYNC, "full" },        { POLICY_EXEC, KEY_HOLDERS, "always" },
+        { POLICY_EXEC, KEY_CMDLINE, "off" },      { POLICY_EXEC, KEY_ACTION, "retry" },
         { POLICY_WRITE, KEY_ACTION, "redirect" }, { POLICY_TRUNCATE, KEY_ACTION, "redirect" },
         { POLICY_EXEC, KEY_FIRST, "100us" },      { POLICY_EXEC, KEY_CAP, "8ms" },
         { POLICY_EXEC, KEY_MAX_WAIT, "10s" },     { POLICY_WRITE, KEY_MAX_WAIT, "2s" },
@@ -162,8 +163,12 @@ Test(policy, reads_sections)
         { THREE_WAITS, NULL, NULL, POLICY_EXEC, KEY_MAX_WAIT, "3s", "system:2" },
         { THREE_WAITS, NULL, NULL, POLICY_WRITE, KEY_MAX_WAIT, "4s", "system:4" },
         { THREE_WAITS, NULL, NULL, POLICY_TRUNCATE, KEY_MAX_WAIT, "5s", "system:6" },
+        { "log = journal, syslog,stderr", NULL, NULL, POLICY_EXEC, KEY_LOG, "journal, syslog,stderr", "system:1" },
         { "log = none\n[write]\naction = off", NULL, NULL, POLICY_EXEC, KEY_LOG, "none", "system:1" },
         { "sync = data", NULL, NULL, POLICY_WRITE, KEY_SYNC, "data", "system:1" },
+        { "holders = give-up", NULL, NULL, POLICY_EXEC, KEY_HOLDERS, "give-up", "system:1" },
+        { "", "holders = never", NULL, POLICY_WRITE, KEY_HOLDERS, "never", "user:1" },
+        { "", NULL, "ETXTBSY_CMDLINE=on\0", POLICY_WRITE, KEY_CMDLINE, "on", "ETXTBSY_CMDLINE" },
         { "io_uring = refuse", NULL, NULL, POLICY_WRITE, KEY_IO_URING, "refuse", "system:1" },
         { "hard_links = break", NULL, NULL, POLICY_WRITE, KEY_HARD_LINKS, "break", "system:1" },
         { "keep = 3", NULL, NULL, POLICY_TRUNCATE, KEY_KEEP, "3", "system:1" },
@@ -383,17 +388,18 @@ Test(policy, foresees_what_the_environment_asks_for)
 
 /* Weaker values that none of the bad lines could give. */
 #define WEAKER_SECTION "action = observe\nfirst = 3us\ncap = 4us\nmax_wait = 5us\nmax_wait_vfork = 6us\nmax_attempts = 7\n"
-static const char weaker[] = "log = /weaker\nsync = data\nhard_links = break\nkeep = 2\nrespect_locks = on\nserialise = on\n"
-                             "io_uring = refuse\n[exec]\n" WEAKER_SECTION "[write]\n" WEAKER_SECTION "[truncate]\n" WEAKER_SECTION
-                             "[rename]\n" WEAKER_SECTION;
+static const char weaker[] =
+    "log = /weaker\nholders = never\ncmdline = on\nsync = data\nhard_links = break\nkeep = 2\nrespect_locks = on\nserialise = on\n"
+    "io_uring = refuse\n[exec]\n" WEAKER_SECTION "[write]\n" WEAKER_SECTION "[truncate]\n" WEAKER_SECTION
+    "[rename]\n" WEAKER_SECTION;
 
 static void expect_weaker(const struct policy *policy, const char *what)
 {
     static const char *const values[POLICY_KEYS] = {
-        [KEY_LOG] = "/weaker",    [KEY_IO_URING] = "refuse",  [KEY_SYNC] = "data",    [KEY_HARD_LINKS] = "break",
-        [KEY_KEEP] = "2",         [KEY_RESPECT_LOCKS] = "on", [KEY_SERIALISE] = "on", [KEY_ACTION] = "observe",
-        [KEY_FIRST] = "3us",      [KEY_CAP] = "4us",          [KEY_MAX_WAIT] = "5us", [KEY_MAX_WAIT_VFORK] = "6us",
-        [KEY_MAX_ATTEMPTS] = "7",
+        [KEY_LOG] = "/weaker",  [KEY_HOLDERS] = "never",      [KEY_CMDLINE] = "on",     [KEY_IO_URING] = "refuse",
+        [KEY_SYNC] = "data",    [KEY_HARD_LINKS] = "break",   [KEY_KEEP] = "2",         [KEY_RESPECT_LOCKS] = "on",
+        [KEY_SERIALISE] = "on", [KEY_ACTION] = "observe",     [KEY_FIRST] = "3us",      [KEY_CAP] = "4us",
+        [KEY_MAX_WAIT] = "5us", [KEY_MAX_WAIT_VFORK] = "6us", [KEY_MAX_ATTEMPTS] = "7",
     };
     for (int key = 0; key < POLICY_KEYS; key++) {
         const char *value = value_of(policy, (enum policy_key)key);
@@ -404,10 +410,10 @@ static void expect_weaker(const struct policy *policy, const char *what)
 
 #define DURATION "a duration such as 10s, 250ms or 100us"
 #define NUMBER "a whole number; 0 for no limit"
-#define SINKS "stderr, none, fd:N or an absolute path, several separated by commas"
+#define SINKS "stderr, journal, syslog, none, fd:N or an absolute path, several separated by commas"
 #define LINE "key = value, [section] or # comment"
 #define SECTION "[exec], [write], [truncate], [rename] or [rule]"
-#define GLOBAL_KEY "log, sync, hard_links, keep, respect_locks, serialise, io_uring or a [section]"
+#define GLOBAL_KEY "log, holders, cmdline, sync, hard_links, keep, respect_locks, serialise, io_uring or a [section]"
 #define SECTION_KEY "action, first, cap, max_wait, max_wait_vfork or max_attempts"
 #define RULE_KEY "path, program, exec, write, truncate, rename or another key"
 #define PATTERN "a pattern such as /usr/local/bin/** or cp"
@@ -437,6 +443,10 @@ Test(policy, complains_once_of_each_bad_line)
         { "[exec]\nmaxwait = 1s", 2, "maxwait = 1s", SECTION_KEY },
         { "sync = sometimes", 1, "sync = sometimes", "none, data or full" },
         { "sync =", 1, "sync =", "none, data or full" },
+        { "holders = sometimes", 1, "holders = sometimes", "always, give-up or never" },
+        { "cmdline = yes", 1, "cmdline = yes", "on or off" },
+        { "log = syslogd", 1, "log = syslogd", SINKS },
+        { "[exec]\nholders = never", 2, "holders = never", SECTION_KEY },
         { "io_uring = off", 1, "io_uring = off", "allow or refuse" },
         { "[exec]\naction = redirect", 2, "action = redirect", "retry, observe or off" },
         { "[exec]\naction = atomic", 2, "action = atomic", "retry, observe or off" },

@@ -8,47 +8,14 @@
 #include "../sys/process.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
+#include "host.h"
 #include "json.h"
-
-/* Year, month and day of a day number that counts from 1970-01-01, in the Gregorian calendar without end. */
-static void civil_date(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
-{
-    /* Years that begin in March put the leap day last, so that months have fixed starts (Hinnant, "chrono-compatible
-     * low-level date algorithms"). gmtime_r isn't used: it takes libc's time zone lock. */
-    uint64_t shifted = days + 719468, era = shifted / 146097, in_era = shifted % 146097;
-    uint64_t years = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
-    uint64_t in_year = in_era - (365 * years + years / 4 - years / 100);
-    uint64_t from_march = (5 * in_year + 2) / 153;
-    *day = (unsigned)(in_year - (153 * from_march + 2) / 5 + 1);
-    *month = (unsigned)(from_march < 10 ? from_march + 3 : from_march - 9);
-    *year = (unsigned)(years + era * 400 + (*month <= 2));
-}
+#include "stamp.h"
 
 static void add_timestamp(struct json *json, uint64_t now_ns)
 {
-    uint64_t seconds = now_ns / CLOCK_SECOND;
-    unsigned year, month, day;
-    char stamp[32];
-    struct text text = TEXT(stamp);
-    civil_date(seconds / 86400, &year, &month, &day);
-    const struct {
-        unsigned number;
-        int digits;
-        const char *behind;
-    } parts[] = {
-        { year, 4, "-" },
-        { month, 2, "-" },
-        { day, 2, "T" },
-        { (unsigned)(seconds / 3600 % 24), 2, ":" },
-        { (unsigned)(seconds / 60 % 60), 2, ":" },
-        { (unsigned)(seconds % 60), 2, "." },
-        { (unsigned)(now_ns / CLOCK_MS % 1000), 3, "Z" },
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        text_padded(&text, parts[i].number, parts[i].digits);
-        text_add(&text, parts[i].behind);
-    }
-    json_string(json, "ts", stamp);
+    char stamp[STAMP_SIZE];
+    json_string(json, "ts", stamp_text(stamp, now_ns));
 }
 
 /* The errnos that a conflict, a refusal or a failed commit is made of; any other is said by its number alone. */
@@ -118,10 +85,66 @@ static void add_exe(struct json *json)
     scratch_unmap(exe, PATH_MAX);
 }
 
+static const char *unless_empty(const char *string)
+{
+    return string[0] ? string : NULL;
+}
+
+static void add_host(struct json *json, const struct host *host)
+{
+    json_string(json, "boot_id", unless_empty(host->boot_id));
+    json_string(json, "invocation_id", unless_empty(host->invocation_id));
+    json_string(json, "container_id", unless_empty(host->container_id));
+    if (json_open_array(json, "ancestry")) {
+        for (int i = 0; i < HOST_ANCESTORS && host->ancestors[i][0]; i++)
+            json_path(json, NULL, host->ancestors[i]);
+        json_close_array(json);
+    }
+    json_path(json, "unit", unless_empty(host->unit));
+}
+
+static void add_own_host(struct json *json)
+{
+    struct host *host = scratch_map(sizeof *host);
+    if (!host)
+        return;
+    host_learn(host);
+    add_host(json, host);
+    scratch_unmap(host, sizeof *host);
+}
+
+static void add_wait(struct json *json, const struct event *event)
+{
+    json_number(json, "attempts", event->attempts);
+    json_thousandths(json, "waited_ms", event->waited_ns / 1000);
+    if (event->attempts > 1 && json_open_object(json, "delays")) {
+        json_number(json, "attempts", event->attempts);
+        json_thousandths(json, "first_ms", event->first_delay_ns / 1000);
+        json_thousandths(json, "last_ms", event->last_delay_ns / 1000);
+        json_close_object(json);
+    }
+}
+
+static void add_stage(struct json *json, const struct event *event)
+{
+    if (!event->new_inode)
+        return;
+    json_number(json, "bytes", event->bytes);
+    json_number(json, "old_inode", event->old_inode);
+    json_number(json, "new_inode", event->new_inode);
+    json_number(json, "hard_links", event->hard_links);
+    json_string(json, "sync", event->sync);
+    json_boolean(json, "published_early", event->published_early);
+}
+
 size_t event_format(const struct event *event, char *line, size_t size)
 {
     int saved = errno;
     struct json json = json_begin(line, size);
+    if (size < EVENT_LINE_SIZE) { /* the same shares of less */
+        json.string_max = size / 16;
+        json.path_max = size * 3 / 32;
+    }
     add_timestamp(&json, clock_ns(CLOCK_REALTIME));
     json_number(&json, "v", EVENT_VERSION);
     json_string(&json, "event", event->event);
@@ -129,19 +152,18 @@ size_t event_format(const struct event *event, char *line, size_t size)
     json_string(&json, "outcome", event->outcome);
     json_string(&json, "verdict", event->verdict);
     add_error(&json, event->error);
-    json_number(&json, "attempts", event->attempts);
-    json_thousandths(&json, "waited_ms", event->waited_ns / 1000);
+    add_wait(&json, event);
     json_string(&json, "action", event->action ? event->action : "none");
     json_string(&json, "reason", event->reason);
     if (event->held_fd >= 0)
         json_number(&json, "held_fd", (uint64_t)event->held_fd);
-    if (event->stage) {
-        json_number(&json, "bytes", event->bytes);
-        json_number(&json, "old_inode", event->old_inode);
-        json_number(&json, "new_inode", event->new_inode);
-    }
+    add_stage(&json, event);
     add_process(&json);
-    /* What may be long comes last and is cut to its share, so that every line has every field. */
+    if (event->host)
+        add_host(&json, event->host);
+    else
+        add_own_host(&json);
+    /* What may be long comes last and is cut to its share, so that every line has every field; holders get what is left. */
     json_path(&json, "rule", event->rule ? event->rule : "built-in");
     json_path(&json, "path", event->path ? event->path : "");
     json_path(&json, "target", event->target ? event->target : "");
@@ -149,6 +171,7 @@ size_t event_format(const struct event *event, char *line, size_t size)
     json_path(&json, "stage", event->stage);
     json_string(&json, "message", event->message);
     json_path(&json, "generation", event->generation);
+    holder_list_write(&json, event->holders);
     errno = saved;
     return json_end(&json);
 }

@@ -11,8 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "holder_list.h"
+#include "host.h"
+
 #define EVENT_VERSION 1
 #define EVENT_LINE_SIZE 65536
+
+/* What a pipe takes in one piece, whoever else writes to it (PIPE_BUF): a line that goes through one is cut to this. */
+#define EVENT_SHORT_SIZE 4096
 
 struct event {
     const char *event;  /* wait, redirect, pending, observe, refuse, config */
@@ -27,10 +33,16 @@ struct event {
     const char *message; /* one sentence for a person */
     uint64_t attempts;
     uint64_t waited_ns;
-    int held_fd;                          /* this process's own descriptor that is in the way; -1: none */
-    const char *stage;                    /* the temporary file's path; NULL: none */
-    uint64_t bytes, old_inode, new_inode; /* said when `stage` is */
-    const char *generation;               /* where the replaced file is kept; NULL: it isn't */
+    uint64_t first_delay_ns, last_delay_ns; /* between two attempts; said when there were two */
+    int held_fd;                            /* this process's own descriptor that is in the way; -1: none */
+    const char *stage;                      /* the temporary file's path; NULL: none */
+    uint64_t bytes, old_inode, new_inode;   /* these and the next three are said when there is a new_inode */
+    uint64_t hard_links;                    /* names that the target had */
+    const char *sync;                       /* NULL: not settled yet */
+    bool published_early;
+    const char *generation;            /* where the replaced file is kept; NULL: it isn't */
+    const struct holder_list *holders; /* NULL: nobody has looked */
+    const struct host *host;           /* NULL: asked when the line is written */
     /* A file that must not get the line, even if stderr leads there: the one that is being replaced. 0: none. */
     uint64_t avoid_device, avoid_inode;
 };

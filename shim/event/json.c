@@ -11,12 +11,13 @@
 struct json json_begin(char *buffer, size_t size)
 {
     buffer[0] = '{';
-    return (struct json){ .at = buffer, .size = size, .length = 1 };
+    return (struct json){ .at = buffer, .size = size, .length = 1, .string_max = STRING_MAX, .path_max = PATH_STRING_MAX };
 }
 
 static size_t room(const struct json *json)
 {
-    return json->size - 2 - json->length;
+    size_t used = json->length + json->open + 2;
+    return used < json->size ? json->size - used : 0;
 }
 
 static bool add(struct json *json, const char *bytes, size_t length)
@@ -28,14 +29,19 @@ static bool add(struct json *json, const char *bytes, size_t length)
     return true;
 }
 
-/* Starts a field whose value takes at least `least` bytes; false when there is no room for it. */
+/* Starts a field, or an element, whose value takes at least `least` bytes; false when there is no room for it. */
 static bool begin_field(struct json *json, const char *name, const char *suffix, size_t least)
 {
-    size_t length = strlen(name), more = strlen(suffix);
-    if (length + more + 4 + least > room(json))
+    size_t length = name ? strlen(name) : 0, more = strlen(suffix);
+    char before = json->at[json->length - 1];
+    if (length + more + 4 + least > room(json)) {
+        json->full = true;
         return false;
-    if (json->length > 1)
+    }
+    if (before != '{' && before != '[')
         add(json, ",", 1);
+    if (!name)
+        return true;
     add(json, "\"", 1);
     add(json, name, length);
     add(json, suffix, more);
@@ -83,7 +89,9 @@ static bool add_quoted(struct json *json, const char *value, size_t limit)
         } else {
             memcpy(escaped, s, written = length);
         }
-        if (written + 1 > room(json) || json->length + written + 1 - start > limit) { /* the closing quote must fit, too */
+        bool fits = written + 1 <= room(json); /* the closing quote must fit, too */
+        if (!fits || json->length + written + 1 - start > limit) {
+            json->full |= !fits;
             exact = false;
             break;
         }
@@ -97,7 +105,7 @@ static bool add_quoted(struct json *json, const char *value, size_t limit)
 void json_string(struct json *json, const char *name, const char *value)
 {
     if (value && begin_field(json, name, "", 2))
-        add_quoted(json, value, STRING_MAX);
+        add_quoted(json, value, json->string_max);
 }
 
 static void add_base64(struct json *json, const char *value)
@@ -122,8 +130,10 @@ void json_path(struct json *json, const char *name, const char *path)
 {
     if (!path || !begin_field(json, name, "", 2))
         return;
+    bool exact = add_quoted(json, path, json->path_max);
     /* Half a base64 string would be a wrong path: all of it or none. */
-    if (!add_quoted(json, path, PATH_STRING_MAX) && begin_field(json, name, "_b64", strlen(path) / 3 * 4 + 8))
+    size_t encoded = strlen(path) / 3 * 4 + 8;
+    if (!exact && name && encoded <= json->path_max && begin_field(json, name, "_b64", encoded))
         add_base64(json, path);
 }
 
@@ -152,6 +162,41 @@ void json_boolean(struct json *json, const char *name, bool value)
     const char *word = value ? "true" : "false";
     if (begin_field(json, name, "", strlen(word)))
         add(json, word, strlen(word));
+}
+
+static bool open_bracket(struct json *json, const char *name, const char *bracket)
+{
+    if (!begin_field(json, name, "", 2))
+        return false;
+    add(json, bracket, 1);
+    json->open++;
+    return true;
+}
+
+bool json_open_object(struct json *json, const char *name)
+{
+    return open_bracket(json, name, "{");
+}
+
+bool json_open_array(struct json *json, const char *name)
+{
+    return open_bracket(json, name, "[");
+}
+
+static void close_bracket(struct json *json, char bracket)
+{
+    json->at[json->length++] = bracket;
+    json->open--;
+}
+
+void json_close_object(struct json *json)
+{
+    close_bracket(json, '}');
+}
+
+void json_close_array(struct json *json)
+{
+    close_bracket(json, ']');
 }
 
 size_t json_end(struct json *json)

@@ -9,6 +9,7 @@
 
 const char *const policy_actions[] = { "retry", "redirect", "atomic", "observe", "off", NULL };
 static const char *const io_uring_choices[] = { "allow", "refuse", NULL };
+static const char *const holders_choices[] = { "always", "give-up", "never", NULL };
 static const char *const sync_choices[] = { "none", "data", "full", NULL };
 static const char *const hard_links_choices[] = { "refuse", "break", NULL };
 static const char *const switch_choices[] = { "off", "on", NULL };
@@ -38,7 +39,9 @@ const char *const policy_expected_action[] = {
 
 /* clang-format off */
 const struct key policy_keys[] = {
-    [KEY_LOG] = { "log", KIND_SINKS, true, NULL, "stderr, none, fd:N or an absolute path, several separated by commas", ALL(0) },
+    [KEY_LOG] = { "log", KIND_SINKS, true, NULL, "stderr, journal, syslog, none, fd:N or an absolute path, several separated by commas", ALL(0) },
+    [KEY_HOLDERS] = { "holders", KIND_CHOICE, true, holders_choices, "always, give-up or never", ALL(HOLDERS_ALWAYS) },
+    [KEY_CMDLINE] = { "cmdline", KIND_CHOICE, true, switch_choices, "on or off", ALL(SWITCH_OFF) },
     [KEY_IO_URING] = { "io_uring", KIND_CHOICE, true, io_uring_choices, "allow or refuse", ALL(IO_URING_ALLOW) },
     [KEY_SYNC] = { "sync", KIND_CHOICE, true, sync_choices, "none, data or full", ALL(SYNC_FULL) },
     [KEY_HARD_LINKS] = { "hard_links", KIND_CHOICE, true, hard_links_choices, "refuse or break", ALL(HARD_LINKS_REFUSE) },
@@ -57,6 +60,9 @@ const struct key policy_keys[] = {
     [KEY_MAX_ATTEMPTS] = { "max_attempts", KIND_COUNT, false, NULL, "a whole number; 0 for no limit", ALL(0) },
 };
 /* clang-format on */
+
+/* Those that are a word. */
+static const char *const sinks[] = { "stderr", "journal", "syslog", "none", NULL };
 
 static const char *const operations[] = {
     [POLICY_EXEC] = "exec", [POLICY_WRITE] = "write", [POLICY_TRUNCATE] = "truncate", [POLICY_RENAME] = "rename", NULL,
@@ -157,7 +163,7 @@ static bool is_sink(const char *text, size_t length)
         return true;
     if (length > 3 && !memcmp(text, "fd:", 3))
         return text_to_number(text + 3, length - 3, &fd) && fd <= INT32_MAX;
-    return (length == 6 && !memcmp(text, "stderr", 6)) || (length == 4 && !memcmp(text, "none", 4));
+    return find_word(sinks, text, length) >= 0;
 }
 
 static bool is_sink_list(const char *text, size_t length)

@@ -136,7 +136,7 @@ static void take_section_pair(const struct decision *decision, enum policy_opera
     bool global = section == POLICY_OPERATIONS;
     if (key == POLICY_KEYS || policy_keys[key].global != global)
         complain(decision, item->line, item->whole,
-                 global ? "log, sync, hard_links, keep, respect_locks, serialise, io_uring or a [section]"
+                 global ? "log, holders, cmdline, sync, hard_links, keep, respect_locks, serialise, io_uring or a [section]"
                         : "action, first, cap, max_wait, max_wait_vfork or max_attempts");
     else
         take_value(decision, key, section, item, global || section == decision->question->operation, false);

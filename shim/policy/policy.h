@@ -26,6 +26,8 @@ enum policy_io_uring { IO_URING_ALLOW, IO_URING_REFUSE };
 
 enum policy_sync { SYNC_NONE, SYNC_DATA, SYNC_FULL };
 
+enum policy_holders { HOLDERS_ALWAYS, HOLDERS_GIVE_UP, HOLDERS_NEVER };
+
 enum policy_hard_links { HARD_LINKS_REFUSE, HARD_LINKS_BREAK };
 
 enum policy_switch { SWITCH_OFF, SWITCH_ON };
@@ -33,6 +35,8 @@ enum policy_switch { SWITCH_OFF, SWITCH_ON };
 /* The keys that have a value for each operation. Durations are in nanoseconds. */
 enum policy_key {
     KEY_LOG, /* text: policy.log */
+    KEY_HOLDERS,
+    KEY_CMDLINE,
     KEY_IO_URING,
     KEY_SYNC,
     KEY_HARD_LINKS,

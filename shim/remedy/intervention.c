@@ -6,6 +6,16 @@
 #include "../sys/process.h"
 #include "../sys/scratch.h"
 
+#define LOOK_MARK_NS (100 * CLOCK_MS)
+#define WAITING_MARK_NS CLOCK_SECOND
+
+/*
+ * How long holders are looked for in all. After a redirect the program stands still meanwhile; 10 ms are enough for 2,500
+ * processes. During a wait it costs no time but the CPU's, which five hundred waiters share.
+ */
+#define REDIRECT_SCAN_NS (10 * CLOCK_MS)
+#define WAIT_SCAN_NS (20 * CLOCK_MS)
+
 struct intervention *intervention_begin(const char *op, const char *path, int error)
 {
     int saved = errno;
@@ -49,6 +59,7 @@ static void say_complaint(struct intervention *intervention, const struct compla
     struct event event = { .op = intervention->event.op,
                            .path = complaints->file,
                            .held_fd = -1,
+                           .error = EINVAL,
                            .event = "config",
                            .outcome = "ignored",
                            .verdict = "failed",
@@ -100,7 +111,7 @@ enum policy_action intervention_decide(struct intervention *intervention, enum p
     return action;
 }
 
-struct wait_bounds intervention_bounds(const struct intervention *intervention)
+static struct wait_bounds bounds_of(const struct intervention *intervention)
 {
     const uint64_t *value = intervention->policy.value;
     struct wait_bounds bounds = {
@@ -124,12 +135,114 @@ void intervention_add_generation(struct intervention *intervention)
         intervention->event.reason = generation->reason;
 }
 
+void intervention_held(struct intervention *intervention, unsigned holds, uint64_t device, uint64_t inode)
+{
+    struct holders_scan *scan = &intervention->scan;
+    if (!scan->looks_for) {
+        holders_begin(scan, holds);
+        scan->found = holder_list_add;
+        scan->context = &intervention->holders;
+        intervention->scan_budget_ns = WAIT_SCAN_NS;
+    }
+    holders_add_file(scan, device, inode);
+}
+
+/* Looks on for so long. Returns false when there is no more to find, or no more time for it. */
+static bool look_on(struct intervention *intervention, uint64_t ns)
+{
+    struct holders_scan *scan = &intervention->scan;
+    struct holder_list *holders = &intervention->holders;
+    uint64_t budget = intervention->scan_budget_ns, take = ns < budget ? ns : budget;
+    intervention->event.holders = holders;
+    holders->with_cmdline = intervention->policy.value[KEY_CMDLINE] == SWITCH_ON;
+    bool done = holders_look(scan, take) || take == budget;
+    intervention->scan_budget_ns -= take;
+    holders->truncated |= done && (scan->incomplete || scan->looking_for);
+    holders->hidden = scan->hidden;
+    return !done;
+}
+
+void intervention_look(struct intervention *intervention, enum intervention_occasion occasion)
+{
+    enum policy_holders wanted = (enum policy_holders)intervention->policy.value[KEY_HOLDERS];
+    if (wanted == HOLDERS_NEVER || (wanted == HOLDERS_GIVE_UP && occasion != ON_GIVING_UP) || !intervention->scan.looking_for)
+        return;
+    if (occasion == ON_REDIRECT)
+        intervention->scan_budget_ns = REDIRECT_SCAN_NS;
+    look_on(intervention, intervention->scan_budget_ns);
+}
+
+static void say_waiting(struct intervention *intervention)
+{
+    intervention->said_waiting = true;
+    intervention_note_wait(intervention);
+    intervention_say(intervention, "wait", "waiting", "transient");
+}
+
+/* In a pause of the wait. What there is to find is looked for in the time that would be slept away. */
+static void marked(struct wait *wait, uint64_t spare_ns)
+{
+    struct intervention *intervention = wait->context;
+    bool looks = intervention->looks && intervention->scan.looking_for && intervention->scan_budget_ns;
+    if (looks)
+        looks = look_on(intervention, spare_ns);
+    if (wait_elapsed_ns(wait) >= WAITING_MARK_NS && !intervention->said_waiting)
+        say_waiting(intervention);
+    wait->mark_ns = looks ? wait_elapsed_ns(wait) : intervention->said_waiting ? 0 : WAITING_MARK_NS;
+}
+
+void intervention_begin_wait(struct intervention *intervention, enum intervention_wait kind)
+{
+    struct wait_bounds bounds = bounds_of(intervention);
+    wait_begin(&intervention->wait, &bounds);
+    intervention->looks = kind == WAIT_FOR_HOLDERS && intervention->policy.value[KEY_HOLDERS] == HOLDERS_ALWAYS;
+    intervention->said_waiting = false;
+    intervention->wait.mark_ns = LOOK_MARK_NS;
+    intervention->wait.marked = marked;
+    intervention->wait.context = intervention;
+}
+
+void intervention_note_wait(struct intervention *intervention)
+{
+    const struct wait *wait = &intervention->wait;
+    struct event *event = &intervention->event;
+    event->attempts = wait->attempts;
+    event->waited_ns = wait_elapsed_ns(wait);
+    event->first_delay_ns = wait->first_delay_ns;
+    event->last_delay_ns = wait->last_delay_ns;
+}
+
+static void add_process(struct text *message, const char *comm, pid_t pid)
+{
+    text_add(message, comm);
+    text_add(message, " (pid ");
+    text_number(message, (uint64_t)pid);
+    text_add(message, ")");
+}
+
+/* "; held by make (pid 17) and 2 more" */
+static void add_holders(struct text *message, const struct event *event)
+{
+    const struct holder_list *holders = event->holders;
+    if (!holders || !holders->count)
+        return;
+    text_add(message, "; held by ");
+    add_process(message, holders->holder[0].comm, holders->holder[0].pid);
+    if (holders->count > 1) {
+        text_add(message, " and ");
+        text_number(message, holders->count - 1);
+        text_add(message, holders->truncated ? " more, at least" : " more");
+    }
+}
+
 /* The same about others who are at work on a file. False when it isn't about that. */
 static bool add_turn(struct text *message, const struct event *event)
 {
     static const struct {
         const char *reason, *outcome, *text;
     } sentences[] = {
+        { STAGE_LOCKED, "waiting", " is locked by another process; waiting for it" },
+        { STAGE_SERIALISED, "waiting", " is being replaced by another process; waiting for it" },
         { STAGE_LOCKED, "succeeded", " was locked by another process, and no longer is after a wait" },
         { STAGE_LOCKED, "gave-up", " was locked by another process until the wait ended, and was used all the same" },
         { STAGE_LOCKED, "observed", " is locked by another process; nothing was done" },
@@ -179,6 +292,8 @@ static void compose_message(struct intervention *intervention)
     for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
         if (!strcmp(sentences[i].outcome, event->outcome))
             text_add(&message, !sentences[i].busy || (!event->error && sentences[i].idle) ? sentences[i].idle : sentences[i].busy);
+    if (!strcmp(event->outcome, "replaced") && !strcmp(event->verdict, "transient"))
+        text_add(&message, "; nobody runs it any more");
     if (event->held_fd >= 0) {
         text_add(&message, "; this process itself has it open for writing, as descriptor ");
         text_number(&message, (uint64_t)event->held_fd);
@@ -187,6 +302,7 @@ static void compose_message(struct intervention *intervention)
         text_add(&message, event->reason);
         text_add(&message, ")");
     }
+    add_holders(&message, event);
     intervention->event.message = intervention->message;
 }
 
@@ -196,6 +312,10 @@ size_t intervention_word(struct intervention *intervention, const char *event, c
     intervention->event.outcome = outcome;
     intervention->event.verdict = verdict;
     compose_message(intervention);
+    if (!intervention->event.host) {
+        host_learn(&intervention->host);
+        intervention->event.host = &intervention->host;
+    }
     size_t length = event_format(&intervention->event, intervention->line, EVENT_LINE_SIZE);
     intervention->line[length] = '\0';
     return length;
@@ -209,7 +329,15 @@ void intervention_say(struct intervention *intervention, const char *event, cons
 
 void intervention_say_waited(struct intervention *intervention, const char *outcome, const char *verdict)
 {
-    intervention->event.attempts = intervention->wait.attempts;
-    intervention->event.waited_ns = wait_elapsed_ns(&intervention->wait);
+    intervention_note_wait(intervention);
     intervention_say(intervention, "wait", outcome, verdict);
+}
+
+void intervention_give_up(struct intervention *intervention, int error)
+{
+    struct event *event = &intervention->event;
+    event->error = error == EINTR ? ETXTBSY : error;
+    if (event->error == ETXTBSY)
+        intervention_look(intervention, ON_GIVING_UP);
+    intervention_say_waited(intervention, "gave-up", event->error != ETXTBSY ? "failed" : event->reason ? "refused" : "persistent");
 }

@@ -17,9 +17,14 @@ struct intervention {
     struct policy policy;
     struct policy_sources sources;
     struct wait wait;
+    struct holders_scan scan;
+    struct holder_list holders;
+    struct host host;
+    uint64_t scan_budget_ns;
+    bool looks, said_waiting;
     struct stage_target target;
     struct stage_report report;
-    char comm[16];
+    char comm[16], sync[8];
     char exe[PATH_MAX];
     char rule[PATH_MAX + 32];
     char message[2 * PATH_MAX];
@@ -35,8 +40,29 @@ void intervention_end(struct intervention *);
 /* Decides the policy for `path`, says so when a configuration can't be read, and returns the action. */
 enum policy_action intervention_decide(struct intervention *, enum policy_operation, const char *path);
 
-/* The bounds of a wait under that policy, here and now. */
-struct wait_bounds intervention_bounds(const struct intervention *);
+/*
+ * Which files are in the way, to be named with those that hold them: call it for each before the wait, or before something is
+ * said. `device` is sys_device's, `holds` a set of enum holder_how, the same for all.
+ */
+void intervention_held(struct intervention *, unsigned holds, uint64_t device, uint64_t inode);
+
+/*
+ * Finds the holders now, unless that has been done, or the policy doesn't want it. On giving up the program gets its ETXTBSY;
+ * a redirect has had its remedy.
+ */
+enum intervention_occasion { ON_GIVING_UP, ON_REDIRECT };
+void intervention_look(struct intervention *, enum intervention_occasion);
+
+/*
+ * A wait under that policy, here and now; the caller goes on with wait_pause. When it has lasted 100 ms the holders are looked
+ * for, in the pauses, and when it has lasted 1 s a `waiting` line is written: should the program be killed, or never be
+ * heard of again, there is a cause on record.
+ */
+enum intervention_wait { WAIT_FOR_HOLDERS, WAIT_FOR_TURN }; /* for a turn: nobody is looked for who holds the file */
+void intervention_begin_wait(struct intervention *, enum intervention_wait);
+
+/* What the wait has come to, for the line about it; between two attempts, or at its end. */
+void intervention_note_wait(struct intervention *);
 
 /* Where the replaced file is kept, or why it isn't. */
 void intervention_add_generation(struct intervention *);
@@ -46,6 +72,9 @@ void intervention_say(struct intervention *, const char *event, const char *outc
 
 /* Says how the wait that `wait` stands for has ended. Keeps errno. */
 void intervention_say_waited(struct intervention *, const char *outcome, const char *verdict);
+
+/* The same where it has ended without success, with that errno at last: who is in the way, and what to think of it. */
+void intervention_give_up(struct intervention *, int error);
 
 /* The same line, but kept in `line` for somebody else to send: returns its length. */
 size_t intervention_word(struct intervention *, const char *event, const char *outcome, const char *verdict);

@@ -5,6 +5,7 @@
 #include "../sys/scratch.h"
 #include "failure.h"
 #include "intervention.h"
+#include "old_version.h"
 
 #define TRANSIENT_NS (30 * CLOCK_MS)
 
@@ -28,6 +29,19 @@ static enum stage_end ask(struct stage_release *release, struct stage_report *re
     return end;
 }
 
+/* Who runs the old version now? When it is certain that nobody does nothing is left to do. */
+static const char *judge(struct intervention *intervention, const struct old_version *old)
+{
+    const struct holder_list *holders = &intervention->holders;
+    if (!old_version_may_run(old)) {
+        intervention->event.holders = holders; /* none */
+        return "transient";
+    }
+    intervention_look(intervention, ON_REDIRECT);
+    bool nobody = intervention->event.holders && !holders->count && !holders->truncated && !holders->hidden;
+    return old->fd >= 0 && nobody ? "transient" : "replaced";
+}
+
 /* How a stage is to be synced, and what is to be said of it. The policy may have changed since, and an exec forgets what it was. */
 static void decide(struct intervention *intervention)
 {
@@ -45,13 +59,11 @@ static enum stage_outcome commit_busy(struct intervention *intervention, struct 
     struct wait *wait = &intervention->wait;
     enum stage_outcome outcome = STAGE_BUSY;
     if (intervention_decide(intervention, POLICY_RENAME, report->target) == ACTION_RETRY) {
-        struct wait_bounds bounds = intervention_bounds(intervention);
-        bounds.uncancellable = true;
-        wait_begin(wait, &bounds);
+        intervention_begin_wait(intervention, WAIT_FOR_HOLDERS);
+        wait->bounds.uncancellable = true;
         while (outcome == STAGE_BUSY && wait_pause(wait))
             outcome = stage_commit(release, sync, report);
-        intervention->event.attempts = wait->attempts;
-        intervention->event.waited_ns = wait_elapsed_ns(wait);
+        intervention_note_wait(intervention);
     }
     int error = outcome == STAGE_BUSY ? ETXTBSY : errno;
     decide(intervention);
@@ -67,13 +79,26 @@ static int commit(struct intervention *intervention, struct stage_release *relea
     struct stage_report *report = &intervention->report;
     struct event *event = &intervention->event;
     enum stage_sync sync = (enum stage_sync)intervention->policy.value[KEY_SYNC];
+    struct text sync_text = TEXT(intervention->sync);
+    policy_add_value(&sync_text, &intervention->policy, KEY_SYNC);
+    const char *verdict = "replaced";
+    struct old_version old;
+    old_version_open(&old, report->target);
+    intervention_held(intervention, HOLDS_EXEC, sys_device(&old.file), old.file.stx_ino);
     report->generation.wanted = intervention->policy.value[KEY_KEEP];
     enum stage_outcome outcome = stage_commit(release, sync, report);
     if (outcome == STAGE_BUSY)
         outcome = commit_busy(intervention, release, sync);
     int error = errno;
+    event->sync = intervention->sync;
     event->bytes = report->bytes;
     event->old_inode = report->target_inode;
+    event->hard_links = old.file.stx_nlink;
+    if (outcome == STAGE_REPLACED || outcome == STAGE_OVERTAKEN) {
+        verdict = judge(intervention, &old);
+        event->published_early = report->early;
+    }
+    old_version_close(&old);
     if (outcome == STAGE_DISCARDED || outcome == STAGE_SUPERSEDED || outcome == STAGE_UNCHANGED)
         event->avoid_inode = 0; /* its number may be the log's by now */
     switch (outcome) {
@@ -82,7 +107,7 @@ static int commit(struct intervention *intervention, struct stage_release *relea
         /* fall through */
     case STAGE_REPLACED:
         intervention_add_generation(intervention);
-        intervention_say(intervention, "redirect", report->early ? "published-early" : "replaced", "replaced");
+        intervention_say(intervention, "redirect", report->early ? "published-early" : "replaced", verdict);
         return 0;
     case STAGE_CREATED:
         event->old_inode = 0;
@@ -145,6 +170,9 @@ static int settle(struct stage_release *release, const char *op)
             result = -1;
         } else if (end == STAGE_PENDING) {
             stage_set_pending(release);
+            intervention_held(intervention, HOLDS_WRITE | HOLDS_MAP, report->device, report->inode);
+            intervention->scan.leave_out = sys_getpid();
+            intervention_look(intervention, ON_REDIRECT);
             intervention_say(intervention, "pending", "pending", "replaced");
         } else if (end == STAGE_LOST) {
             event->error = ENOENT;

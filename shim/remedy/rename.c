@@ -22,15 +22,20 @@ static bool begin(struct rename_call *call)
     if (!intervention)
         return false;
     find_file(intervention, call);
+    if (intervention->event.target)
+        intervention_held(intervention, HOLDS_EXEC | HOLDS_WRITE | HOLDS_MAP, sys_device(&intervention->target.file),
+                          intervention->target.file.stx_ino);
     const char *path = intervention->event.target ? intervention->event.target : call->path;
     enum policy_action action = intervention_decide(intervention, POLICY_RENAME, path);
-    if (action == ACTION_OBSERVE)
-        intervention_say(intervention, "observe", "observed", "observed");
+    if (action == ACTION_OBSERVE) {
+        intervention->event.reason = "policy";
+        intervention_look(intervention, ON_GIVING_UP);
+        intervention_say(intervention, "observe", "observed", "refused");
+    }
     if (action != ACTION_RETRY)
         return false;
-    struct wait_bounds bounds = intervention_bounds(intervention);
-    bounds.uncancellable = true; /* rename and unlink aren't cancellation points */
-    wait_begin(&intervention->wait, &bounds);
+    intervention_begin_wait(intervention, WAIT_FOR_HOLDERS);
+    intervention->wait.bounds.uncancellable = true; /* rename and unlink aren't cancellation points */
     return true;
 }
 
@@ -53,7 +58,10 @@ bool rename_wait(struct rename_call *call, long result)
     struct intervention *intervention = call->intervention;
     if (busy && wait_pause(&intervention->wait))
         return true;
-    intervention_say_waited(intervention, busy ? "gave-up" : "succeeded", busy ? "persistent" : "transient");
+    if (busy)
+        intervention_give_up(intervention, ETXTBSY);
+    else
+        intervention_say_waited(intervention, "succeeded", "transient");
     end(call);
     errno = busy ? ETXTBSY : error; /* EEXIST, say, is as good an answer as any: mv asks with RENAME_NOREPLACE first */
     return false;

@@ -60,15 +60,24 @@ static void environment_set(struct environment *copy, const char *name, const ch
 }
 
 /* The file that is written to may be the program itself or, for a script, what interprets it. */
-static int find_self_held(struct intervention *intervention, const struct run *run)
+static void note_files(struct intervention *intervention, const struct run *run)
 {
+    const unsigned holds = HOLDS_WRITE | HOLDS_MAP;
     const struct statx *file = &intervention->target.file;
-    int holder = wait_self_held(sys_device(file), file->stx_ino);
     struct image image;
     struct statx interpreter;
-    if (holder < 0 && image_inspect(&image, run->dirfd, intervention->candidate) == 0 && image.script &&
+    intervention_held(intervention, holds, sys_device(file), file->stx_ino);
+    if (image_inspect(&image, run->dirfd, intervention->candidate) == 0 && image.script &&
         sys_statx(AT_FDCWD, image.interpreter, 0, &interpreter) == 0)
-        holder = wait_self_held(sys_device(&interpreter), interpreter.stx_ino);
+        intervention_held(intervention, holds, sys_device(&interpreter), interpreter.stx_ino);
+}
+
+static int find_self_held(const struct intervention *intervention)
+{
+    const struct holders_scan *scan = &intervention->scan;
+    int holder = -1;
+    for (size_t i = 0; i < scan->file_count && holder < 0; i++)
+        holder = wait_self_held(scan->files[i].device, scan->files[i].inode);
     return holder;
 }
 
@@ -86,24 +95,21 @@ static int attempt_at(const struct run *run, run_attempt *attempt, const char *p
  */
 static int wait_for_it(struct intervention *intervention, const struct run *run, run_attempt *attempt)
 {
-    struct event *event = &intervention->event;
     struct wait *wait = &intervention->wait;
-    struct wait_bounds bounds = intervention_bounds(intervention);
     struct environment copy = { 0 };
     /* The search along PATH has found this file; it doesn't go on to another one because this one is busy. */
     const char *path = intervention->candidate[0] ? intervention->candidate : run->path;
     int error = ETXTBSY;
 
-    if (!run->spawns && bounds.max_wait_ns) {
+    intervention_begin_wait(intervention, WAIT_FOR_HOLDERS);
+    if (!run->spawns && wait->bounds.max_wait_ns) {
         if (reach_extends_to(run, intervention->candidate))
             environment_copy(&copy, run->envp);
         if (!copy.entries)
             intervention_say(intervention, "wait", "waiting", "transient");
     }
-    wait_begin(wait, &bounds);
     while ((error == ETXTBSY || error == EINTR) && wait_pause(wait)) {
-        event->attempts = wait->attempts;
-        event->waited_ns = wait_elapsed_ns(wait);
+        intervention_note_wait(intervention);
         if (copy.entries) {
             char *word = intervention->word;
             size_t name = strlen(LEGACY_LINE);
@@ -130,8 +136,7 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
         intervention_say_waited(intervention, "succeeded", "transient");
         return error;
     }
-    event->error = error;
-    intervention_say_waited(intervention, "gave-up", "persistent");
+    intervention_give_up(intervention, error);
     return ETXTBSY;
 }
 
@@ -160,8 +165,10 @@ static int run_busy(const struct run *run, run_attempt *attempt)
         text_add(&text, run->path);
     }
     bool resolved = reach_target(run, intervention->candidate, target);
-    if (resolved)
+    if (resolved) {
         event->target = target->path;
+        note_files(intervention, run);
+    }
 
     switch (intervention_decide(intervention, POLICY_EXEC, resolved ? target->path : run->path)) {
     case ACTION_OFF:
@@ -169,10 +176,12 @@ static int run_busy(const struct run *run, run_attempt *attempt)
     case ACTION_ATOMIC:
         break;
     case ACTION_OBSERVE:
-        intervention_say(intervention, "observe", "observed", "observed");
+        event->reason = "policy";
+        intervention_look(intervention, ON_GIVING_UP);
+        intervention_say(intervention, "observe", "observed", "refused");
         break;
     case ACTION_RETRY:
-        event->held_fd = resolved ? find_self_held(intervention, run) : -1;
+        event->held_fd = resolved ? find_self_held(intervention) : -1;
         /* Another thread may be about to close it; there is none in a fork child. */
         if (event->held_fd >= 0 && (process_threads() == 1 || process_borrows_memory())) {
             event->reason = "self-held";

@@ -6,12 +6,6 @@
 #include "../sys/locks.h"
 #include "reach.h"
 
-static void begin_wait(struct intervention *intervention)
-{
-    struct wait_bounds bounds = intervention_bounds(intervention);
-    wait_begin(&intervention->wait, &bounds);
-}
-
 static void say(struct intervention *intervention, bool over)
 {
     intervention_say_waited(intervention, over ? "gave-up" : "succeeded", over ? "persistent" : "transient");
@@ -27,7 +21,7 @@ static bool is_locked(const struct intervention *intervention)
 static void wait_for_locks(struct intervention *intervention, const struct run *run)
 {
     bool over = false, gone = false;
-    begin_wait(intervention);
+    intervention_begin_wait(intervention, WAIT_FOR_TURN);
     do {
         over = !wait_pause(&intervention->wait);
         gone = !over && !reach_target(run, intervention->candidate, &intervention->target);
@@ -49,7 +43,7 @@ void turn_to_run(const struct run *run)
         intervention->event.reason = STAGE_LOCKED;
         if (respects && is_locked(intervention)) {
             if (action == ACTION_OBSERVE)
-                intervention_say(intervention, "observe", "observed", "observed");
+                intervention_say(intervention, "observe", "observed", "refused");
             else
                 wait_for_locks(intervention, run);
         }
@@ -71,7 +65,7 @@ bool turn_comes(struct turn *turn, struct intervention *intervention, struct sta
     if (turn->over || !reason || (strcmp(reason, STAGE_LOCKED) != 0 && strcmp(reason, STAGE_SERIALISED) != 0))
         return false;
     if (!turn->reason)
-        begin_wait(intervention);
+        intervention_begin_wait(intervention, WAIT_FOR_TURN);
     turn->reason = reason;
     turn->over = !wait_pause(&intervention->wait);
     if (turn->over)

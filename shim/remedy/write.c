@@ -77,7 +77,20 @@ static bool find_again(struct intervention *intervention, struct stage_request *
     return found;
 }
 
-/* Returns a descriptor, or -1 and in event.reason why not. */
+static void say_published(struct intervention *intervention, int fd)
+{
+    struct event *event = &intervention->event;
+    struct statx file;
+    event->reason = "not-trackable";
+    event->published_early = true;
+    event->old_inode = intervention->target.file.stx_ino;
+    event->hard_links = intervention->target.file.stx_nlink;
+    event->new_inode = sys_fstat(fd, &file) == 0 ? file.stx_ino : 0;
+    intervention_add_generation(intervention);
+    intervention_look(intervention, ON_REDIRECT);
+    intervention_say(intervention, "redirect", "published-early", "replaced");
+}
+
 static int create(struct intervention *intervention, enum stage_kind kind, const struct write_open *open, int64_t keep)
 {
     struct stage_generation *generation = &intervention->report.generation;
@@ -97,11 +110,8 @@ static int create(struct intervention *intervention, enum stage_kind kind, const
     while (fd < 0 && turn_comes(&turn, intervention, &request) && find_again(intervention, &request, open))
         fd = stage_create(&request, &intervention->event.reason);
     turn_end(&turn, intervention);
-    if (fd >= 0 && !stage_is(fd)) { /* published at its birth: nobody will see the last close */
-        intervention->event.reason = "not-trackable";
-        intervention_add_generation(intervention);
-        intervention_say(intervention, "redirect", "published-early", "replaced");
-    }
+    if (fd >= 0 && !stage_is(fd)) /* published at its birth: nobody will see the last close */
+        say_published(intervention, fd);
     return fd;
 }
 
@@ -113,6 +123,7 @@ static bool was_replaced_meanwhile(const struct intervention *intervention)
     return intervention->event.reason && !strcmp(intervention->event.reason, "path");
 }
 
+/* Returns a descriptor, or -1 and in event.reason why not. */
 static int redirect(struct intervention *intervention, const struct write_open *open, int64_t keep)
 {
     struct stage_target *target = &intervention->target;
@@ -141,10 +152,8 @@ static int redirect(struct intervention *intervention, const struct write_open *
 static int wait_for_it(struct intervention *intervention, const struct write_open *open, int64_t length)
 {
     struct wait *wait = &intervention->wait;
-    struct event *event = &intervention->event;
-    struct wait_bounds bounds = intervention_bounds(intervention);
     int result = -1;
-    wait_begin(wait, &bounds);
+    intervention_begin_wait(intervention, WAIT_FOR_HOLDERS);
     do {
         if (!wait_pause(wait))
             break;
@@ -153,8 +162,8 @@ static int wait_for_it(struct intervention *intervention, const struct write_ope
 
     if (result >= 0)
         intervention_say_waited(intervention, "succeeded", "transient");
-    else if ((event->error = errno) != 0)
-        intervention_say_waited(intervention, "gave-up", event->reason ? "refused" : "persistent");
+    else
+        intervention_give_up(intervention, errno);
     return result;
 }
 
@@ -186,12 +195,16 @@ static int remedy(const struct write_open *open, enum policy_operation operation
     int64_t keep = length != NO_LENGTH ? length : open->flags & O_TRUNC ? 0 : STAGE_KEEP_ALL;
     int result = -1, stage = resolved ? stage_join(target, open->flags) : -1;
     intervention->event.target = resolved ? target->path : NULL;
+    if (resolved)
+        intervention_held(intervention, HOLDS_EXEC, sys_device(&target->file), target->file.stx_ino);
     if (stage < 0)
         switch (intervention_decide(intervention, operation, resolved ? target->path : open->path)) {
         case ACTION_OFF:
             break;
         case ACTION_OBSERVE:
-            intervention_say(intervention, "observe", "observed", "observed");
+            intervention->event.reason = "policy";
+            intervention_look(intervention, ON_GIVING_UP);
+            intervention_say(intervention, "observe", "observed", "refused");
             break;
         case ACTION_REDIRECT:
         case ACTION_ATOMIC:

@@ -31,6 +31,24 @@ uint64_t wait_elapsed_ns(const struct wait *wait)
     return elapsed;
 }
 
+/* Sleeps up to `end`, and stops at the marks on the way there. A signal ends it early. */
+static void rest(struct wait *wait, uint64_t now, uint64_t end)
+{
+    void (*sleep)(uint64_t) = wait->bounds.uncancellable ? clock_rest : clock_sleep;
+    while (wait->mark_ns && wait->mark_ns < end) {
+        if (wait->mark_ns > now) {
+            sleep(wait->mark_ns - now);
+            now = wait_elapsed_ns(wait);
+            if (now < wait->mark_ns)
+                return;
+        }
+        wait->marked(wait, now < end ? end - now : 0);
+        now = wait_elapsed_ns(wait);
+    }
+    if (now < end)
+        sleep(end - now);
+}
+
 bool wait_pause(struct wait *wait)
 {
     const struct wait_bounds *bounds = &wait->bounds;
@@ -43,8 +61,12 @@ bool wait_pause(struct wait *wait)
     uint64_t noise = (wait->started_ns + elapsed) * UINT64_C(0x9e3779b97f4a7c15) >> 20;
     uint64_t pause = wait_ladder(bounds, wait->attempts, noise);
     uint64_t left = bounds->max_wait_ns - elapsed;
-    (bounds->uncancellable ? clock_rest : clock_sleep)(pause < left ? pause : left);
-    wait->last = wait_elapsed_ns(wait) >= bounds->max_wait_ns;
+    rest(wait, elapsed, elapsed + (pause < left ? pause : left));
+    uint64_t now = wait_elapsed_ns(wait);
+    wait->last_delay_ns = now - elapsed;
+    if (wait->attempts == 1)
+        wait->first_delay_ns = wait->last_delay_ns;
+    wait->last = now >= bounds->max_wait_ns;
     wait->attempts++;
     errno = saved;
     return true;

@@ -24,11 +24,23 @@ struct wait_bounds {
     bool uncancellable;    /* whoever waits here has something to finish */
 };
 
+struct wait;
+
+/*
+ * Called during a pause, `mark_ns` after the wait began, with the time that the pause still has; sets the next mark, or 0. So
+ * a long wait can be looked into without being made longer.
+ */
+typedef void wait_marked(struct wait *, uint64_t spare_ns);
+
 struct wait {
     struct wait_bounds bounds;
-    uint64_t started_ns; /* CLOCK_MONOTONIC */
-    uint64_t attempts;   /* that have failed so far */
-    bool last;           /* the deadline has passed: the attempt that follows was the last */
+    uint64_t started_ns;                    /* CLOCK_MONOTONIC */
+    uint64_t attempts;                      /* that have failed so far */
+    bool last;                              /* the deadline has passed: the attempt that follows was the last */
+    uint64_t first_delay_ns, last_delay_ns; /* how long the first pause took, and the last */
+    uint64_t mark_ns;                       /* 0: none */
+    wait_marked *marked;
+    void *context; /* for it */
 };
 
 /* Call it after the first attempt has failed. */

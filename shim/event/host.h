@@ -1,0 +1,49 @@
+/*
+ * Where a process runs: which boot, systemd unit and container, and who its ancestors are. Asked from /proc when a line is
+ * written; what can't be found out is empty. Safe anywhere. Belongs in a scratch mapping.
+ */
+#ifndef EVENT_HOST_H
+#define EVENT_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "../sys/lines.h"
+
+#define HOST_ANCESTORS 4
+
+struct host {
+    char boot_id[40];
+    char unit[256];
+    char invocation_id[36];
+    char container_id[68];
+    char ancestors[HOST_ANCESTORS][16]; /* the parent first; empty: no further */
+    struct lines lines;                 /* room to read in */
+};
+
+/* All of it, for the calling process. */
+void host_learn(struct host *);
+
+/*
+ * The systemd unit of a process (`directory` is its directory in /proc, such as "/proc/self"): the service, scope, ... that its
+ * cgroup belongs to; of a user's manager, the unit within that. Fills lines, too. For v1, v2 and both mounted together.
+ */
+void host_find_unit(struct host *, const char *directory);
+
+/* The same for the container: the 64 hexadecimal digits that Docker, Podman and containerd give it. */
+void host_find_container(struct host *, const char *directory);
+
+/* The fields of proc_pid_stat(5) that are of use here. False when there is no such process. */
+struct host_process {
+    pid_t parent;
+    char comm[16], state;
+    unsigned long long start_ticks; /* since the boot */
+};
+bool host_process(struct host_process *, const char *directory);
+
+/* "/proc/N" */
+#define HOST_DIRECTORY_SIZE 32
+const char *host_directory(char directory[HOST_DIRECTORY_SIZE], pid_t);
+
+#endif
