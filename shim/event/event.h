@@ -50,7 +50,11 @@ struct event {
 /* Writes the line into `line` and returns its length, newline included. What is too long is cut, and stays valid JSON. */
 size_t event_format(const struct event *, char *line, size_t size);
 
-/* Sends a line to each sink of a list such as "stderr,/var/log/etxtbsy.json,fd:7"; "none" stands for no sink. */
+/*
+ * Sends a line, as event_format makes it, to each sink of a list such as "stderr,/var/log/etxtbsy.json,fd:7,journal,syslog"; "none"
+ * stands for no sink. A sink that fails doesn't keep the others from it. A line for a pipe, a socket or a terminal is made again,
+ * shorter, where it isn't sure to go through in one piece; a blank event stands for a line that can't be.
+ */
 void event_send(const char *sinks, const struct event *, const char *line, size_t length);
 
 /*

@@ -2,60 +2,107 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
+#include <sys/uio.h>
 
 #include "../sys/call.h"
 #include "../sys/clock.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
+#include "datagram.h"
 #include "event.h"
 
 #define FULL_PIPE_WAIT_NS (100 * CLOCK_MS)
-#define SIGPIPE_BIT (UINT64_C(1) << (SIGPIPE - 1))
+#define BIT_OF(signal) (UINT64_C(1) << ((signal)-1))
 
-/*
- * Whether a write of so many bytes would neither block nor meet a pipe whose reader is gone. For a pipe, poll answers for
- * PIPE_BUF bytes only (pipe(7)); a longer line has to find room for itself, in pages that are wholly free.
- */
-static bool is_writable(int fd, size_t length)
+/* One line under way to its sinks. */
+struct delivery {
+    const struct event *event;
+    const char *line;
+    size_t length;
+    char *cut; /* the same in EVENT_SHORT_SIZE; NULL: not made yet */
+    size_t cut_length;
+};
+
+/* What poll says at once; POLLOUT means for a pipe that it takes PIPE_BUF bytes (pipe(7)). */
+static int poll_at_once(int fd)
 {
     struct pollfd poll = { .fd = fd, .events = POLLOUT };
     struct timespec at_once = { 0 };
-    if (sys_call(SYS_ppoll, &poll, 1L, &at_once, 0L, 8L) != 1 || (poll.revents & (POLLOUT | POLLERR | POLLNVAL)) != POLLOUT)
-        return false;
-    long size = length > PIPE_BUF ? sys_fcntl(fd, F_GETPIPE_SZ, 0) : -1;
-    int unread = 0;
-    return size < 0 || (sys_ioctl(fd, FIONREAD, (long)&unread) == 0 && (long)length + unread + 2 * PIPE_BUF <= size);
+    return sys_call(SYS_ppoll, &poll, 1L, &at_once, 0L, 8L) < 0 ? POLLERR : poll.revents;
 }
 
-/* The same, given a little time. */
-static bool becomes_writable(int fd, size_t length)
+/* Without blocking, where the kernel can: another writer may have filled the pipe since the poll. */
+static ssize_t write_at_once(int fd, const char *line, size_t length)
+{
+    struct iovec content = { (void *)line, length };
+    ssize_t written = sys_call(SYS_pwritev2, fd, &content, 1L, -1L, -1L, RWF_NOWAIT);
+    return written < 0 && errno != EAGAIN && errno != EPIPE ? sys_write(fd, line, length) : written;
+}
+
+/* One write, all or nothing, given a little time. Returns its errno, or 0. */
+static int write_patiently(int fd, const char *line, size_t length)
 {
     uint64_t start = clock_ns(CLOCK_MONOTONIC);
-    struct timespec pause = { .tv_nsec = CLOCK_MS };
-    while (!is_writable(fd, length)) {
-        if (clock_ns(CLOCK_MONOTONIC) - start >= FULL_PIPE_WAIT_NS)
-            return false;
-        sys_call(SYS_nanosleep, &pause, 0L);
-    }
-    return true;
+    do {
+        int ready = poll_at_once(fd);
+        if (ready & (POLLERR | POLLNVAL))
+            return EIO;
+        if (ready & POLLOUT) {
+            if (write_at_once(fd, line, length) >= 0)
+                return 0;
+            if (errno != EAGAIN)
+                return errno;
+        }
+        clock_rest(CLOCK_MS);
+    } while (clock_ns(CLOCK_MONOTONIC) - start < FULL_PIPE_WAIT_NS);
+    return EAGAIN;
 }
 
 /*
- * One write. The reader of a pipe may still go between the poll and the write, so SIGPIPE is held back meanwhile, and taken
- * away if this write raised it; one that was pending before stays.
+ * A full disk may take a part of a line. It is ended where it stands, so that the next process's line doesn't become a part of it:
+ * the last byte that was written is this line's own, whatever others append meanwhile.
  */
-static void write_line(int fd, const char *line, size_t length)
+static int write_to_file(int fd, const char *line, size_t length)
 {
-    uint64_t pipe_signal = SIGPIPE_BIT, mask, pending = 0;
-    if (!becomes_writable(fd, length) || sys_call(SYS_rt_sigprocmask, SIG_BLOCK, &pipe_signal, &mask, 8L) < 0)
+    ssize_t written = sys_write(fd, line, length);
+    if (written <= 0 || (size_t)written == length)
+        return written < 0 ? errno : 0;
+    int64_t end = sys_lseek(fd, 0, SEEK_CUR);
+    struct iovec newline = { "\n", 1 };
+    int flags = sys_fcntl(fd, F_GETFL, 0);
+    sys_fcntl(fd, F_SETFL, flags & ~O_APPEND);
+    sys_call(SYS_pwritev, fd, &newline, 1L, (long)(end - 1), (long)((end - 1) >> 31 >> 1));
+    sys_fcntl(fd, F_SETFL, flags);
+    return ENOSPC;
+}
+
+/*
+ * The signals that a write may raise (the reader of a pipe is gone, the file has reached the process's limit) are held back
+ * meanwhile, and taken away if it raised them; one that was pending before stays.
+ */
+static void write_silently(int fd, const struct statx *file, const char *line, size_t length)
+{
+    uint64_t signals = BIT_OF(SIGPIPE) | BIT_OF(SIGXFSZ), mask, pending = 0;
+    if (sys_call(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &mask, 8L) < 0)
         return;
     sys_call(SYS_rt_sigpending, &pending, 8L);
-    if (sys_write(fd, line, length) < 0 && errno == EPIPE && !(pending & SIGPIPE_BIT)) {
-        struct timespec at_once = { 0 };
-        sys_call(SYS_rt_sigtimedwait, &pipe_signal, 0L, &at_once, 8L);
-    }
+    int error = S_ISREG(file->stx_mode) ? write_to_file(fd, line, length) : write_patiently(fd, line, length);
+    uint64_t raised = error == EPIPE ? BIT_OF(SIGPIPE) : error == EFBIG ? BIT_OF(SIGXFSZ) : 0;
+    struct timespec at_once = { 0 };
+    if (raised & ~pending)
+        sys_call(SYS_rt_sigtimedwait, &raised, 0L, &at_once, 8L);
     sys_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0L, 8L);
+}
+
+/*
+ * The same line with less in it. What others write to a pipe, a socket or a terminal may come between the parts of a longer one;
+ * false where it can't be made, and then it isn't written.
+ */
+static bool shorten(struct delivery *delivery)
+{
+    if (!delivery->cut && (delivery->cut = scratch_map(EVENT_SHORT_SIZE)) && delivery->event->event)
+        delivery->cut_length = event_format(delivery->event, delivery->cut, EVENT_SHORT_SIZE);
+    return delivery->cut_length > 0;
 }
 
 static struct statx stderr_then;
@@ -78,43 +125,73 @@ static bool is_somebodys_data(void)
     return stderr_then.stx_mode && may_be_data && !sys_same_file(&now, &stderr_then);
 }
 
-static void send_to_descriptor(int fd, const struct event *event, const char *line, size_t length)
+static void send_to_descriptor(int fd, struct delivery *delivery)
 {
     struct statx file;
     if (sys_fstat(fd, &file) < 0)
         return;
-    if (event->avoid_inode == file.stx_ino && event->avoid_device == sys_device(&file))
+    if (delivery->event->avoid_inode == file.stx_ino && delivery->event->avoid_device == sys_device(&file))
         return;
-    write_line(fd, line, length);
+    if (S_ISREG(file.stx_mode) || delivery->length <= EVENT_SHORT_SIZE)
+        write_silently(fd, &file, delivery->line, delivery->length);
+    else if (shorten(delivery))
+        write_silently(fd, &file, delivery->cut, delivery->cut_length);
+}
+
+/*
+ * In a directory where anybody may make files only our own file is taken, or one of the directory's owner, and none that has
+ * another name: it would be somebody's trap (the kernel's fs.protected_regular and protected_hardlinks, which may be off).
+ */
+static bool is_trap(const struct statx *directory, const struct statx *file)
+{
+    if (S_ISBLK(file->stx_mode) || S_ISDIR(file->stx_mode))
+        return true;
+    if (!(directory->stx_mode & S_IWOTH) || S_ISCHR(file->stx_mode))
+        return false;
+    return (file->stx_uid != sys_geteuid() && file->stx_uid != directory->stx_uid) ||
+           (S_ISREG(file->stx_mode) && file->stx_nlink > 1);
 }
 
 /* Opened for each line, so that a rotated log just goes on; never through a symbolic link that somebody left there. */
-static void send_to_file(const char *path, const struct event *event, const char *line, size_t length)
+static void send_to_file(char *path, struct delivery *delivery)
 {
-    int fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
-    if (fd < 0)
-        return;
-    send_to_descriptor(fd, event, line, length);
-    sys_close(fd);
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    struct statx directory, file;
+    char *base = (char *)text_base(path);
+    base[-1] = '\0';
+    int parent = sys_openat(AT_FDCWD, base - 1 > path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    int fd = parent < 0 || !*base ? -1 : sys_openat(parent, base, flags, 0640);
+    if (fd >= 0 && sys_fstat(parent, &directory) == 0 && sys_fstat(fd, &file) == 0 && !is_trap(&directory, &file))
+        send_to_descriptor(fd, delivery);
+    sys_close_quietly(fd);
+    sys_close_quietly(parent);
 }
 
-static void send_to(const char *sink, size_t length, const struct event *event, const char *line, size_t line_length)
+static bool is_word(const char *sink, size_t length, const char *word)
+{
+    return length == strlen(word) && !memcmp(sink, word, length);
+}
+
+static void send_to(const char *sink, size_t length, struct delivery *delivery)
 {
     uint64_t fd;
-    if (length == 6 && !memcmp(sink, "stderr", 6)) {
-        if (is_somebodys_data())
-            return;
-        send_to_descriptor(2, event, line, line_length);
+    if (is_word(sink, length, "stderr")) {
+        if (!is_somebodys_data())
+            send_to_descriptor(2, delivery);
+    } else if (is_word(sink, length, "journal")) {
+        journal_send(delivery->line, delivery->length);
+    } else if (is_word(sink, length, "syslog")) {
+        syslog_send(delivery->line, delivery->length);
     } else if (length > 3 && !memcmp(sink, "fd:", 3)) {
         if (text_to_number(sink + 3, length - 3, &fd))
-            send_to_descriptor((int)fd, event, line, line_length);
+            send_to_descriptor((int)fd, delivery);
     } else if (length && sink[0] == '/' && length < PATH_MAX) {
         char *path = scratch_map(PATH_MAX);
         if (!path)
             return;
         memcpy(path, sink, length);
         path[length] = '\0';
-        send_to_file(path, event, line, line_length);
+        send_to_file(path, delivery);
         scratch_unmap(path, PATH_MAX);
     }
 }
@@ -122,14 +199,16 @@ static void send_to(const char *sink, size_t length, const struct event *event, 
 void event_send(const char *sinks, const struct event *event, const char *line, size_t length)
 {
     int saved = errno;
+    struct delivery delivery = { .event = event, .line = line, .length = length };
     for (const char *at = sinks; *at;) {
         at += strspn(at, " ,");
         size_t item = strcspn(at, ",");
         size_t trimmed = item;
         while (trimmed && at[trimmed - 1] == ' ')
             trimmed--;
-        send_to(at, trimmed, event, line, length);
+        send_to(at, trimmed, &delivery);
         at += item;
     }
+    scratch_unmap(delivery.cut, EVENT_SHORT_SIZE);
     errno = saved;
 }

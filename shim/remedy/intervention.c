@@ -306,24 +306,29 @@ static void compose_message(struct intervention *intervention)
     intervention->event.message = intervention->message;
 }
 
-size_t intervention_word(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)
+static size_t compose(struct intervention *intervention, const char *event, const char *outcome, const char *verdict, size_t size)
 {
     intervention->event.event = event;
     intervention->event.outcome = outcome;
     intervention->event.verdict = verdict;
-    compose_message(intervention);
     if (!intervention->event.host) {
         host_learn(&intervention->host);
         intervention->event.host = &intervention->host;
     }
-    size_t length = event_format(&intervention->event, intervention->line, EVENT_LINE_SIZE);
+    compose_message(intervention);
+    return event_format(&intervention->event, intervention->line, size);
+}
+
+size_t intervention_word(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)
+{
+    size_t length = compose(intervention, event, outcome, verdict, EVENT_SHORT_SIZE);
     intervention->line[length] = '\0';
     return length;
 }
 
 void intervention_say(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)
 {
-    size_t length = intervention_word(intervention, event, outcome, verdict);
+    size_t length = compose(intervention, event, outcome, verdict, EVENT_LINE_SIZE);
     event_send(intervention->policy.log, &intervention->event, intervention->line, length);
 }
 

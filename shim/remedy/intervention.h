@@ -30,7 +30,7 @@ struct intervention {
     char message[2 * PATH_MAX];
     char candidate[PATH_MAX];
     char line[EVENT_LINE_SIZE + 1]; /* terminated, for the environment */
-    char word[EVENT_LINE_SIZE + 32];
+    char word[EVENT_SHORT_SIZE + 32];
 };
 
 /* Begins one about a call that met `error`. Returns NULL when there is no memory: then the kernel's answer stands. Keeps errno. */
@@ -76,7 +76,9 @@ void intervention_say_waited(struct intervention *, const char *outcome, const c
 /* The same where it has ended without success, with that errno at last: who is in the way, and what to think of it. */
 void intervention_give_up(struct intervention *, int error);
 
-/* The same line, but kept in `line` for somebody else to send: returns its length. */
+/*
+ * The same line, but kept in `line` for somebody else to send, who can't make it shorter: in EVENT_SHORT_SIZE. Returns its length.
+ */
 size_t intervention_word(struct intervention *, const char *event, const char *outcome, const char *verdict);
 
 #endif
