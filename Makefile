@@ -1,4 +1,4 @@
-# libetxtbsy. `make` builds the library with a C compiler and libc alone, and the command where json-c and zlib are there.
+# libetxtbsy. `make` builds the library with a C compiler and libc alone, and the command where json-c, zlib and nettle are there.
 # `make test` and `make demo` install what they need first, on Debian; see scripts/setup.sh.
 
 CC ?= cc
@@ -16,8 +16,8 @@ FLOORS = $(BELOW_PRELOAD) preload
 
 objects = $(patsubst shim/%.c,$(BUILD)/obj/%.o,$(sort $(wildcard $(addprefix shim/,$(addsuffix /*.c,$(1))))))
 
-# What the command reads logs with; the library needs neither.
-COMMAND_NEEDS = json-c zlib
+# What the command reads logs and takes checksums with; the library needs none of it.
+COMMAND_NEEDS = json-c zlib nettle
 HAVE_THEM := $(shell pkg-config --exists $(COMMAND_NEEDS) 2>/dev/null && echo yes)
 
 # `make V=1` shows the commands.
@@ -26,7 +26,7 @@ $(if $(V),,.SILENT:)
 all: $(BUILD)/libetxtbsy.so $(if $(HAVE_THEM),$(BUILD)/etxtbsy,no-command)
 
 no-command:
-	@echo "json-c or zlib isn't there (Debian: libjson-c-dev zlib1g-dev): the command etxtbsy is not built; the library is whole without it"
+	@echo "json-c, zlib or nettle isn't there (Debian: libjson-c-dev zlib1g-dev nettle-dev): the command etxtbsy is not built; the library is whole without it"
 
 # ---- the library ------------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 # What is there already is left alone; with nothing missing it does nothing. Needs root or sudo only to install.
 set -eu
 
-required="gcc libc6-dev make pkg-config libjson-c-dev zlib1g-dev"
+required="gcc libc6-dev make pkg-config libjson-c-dev zlib1g-dev nettle-dev"
 useful=""
 unpacked=""
 case "${1:-}" in

@@ -31,6 +31,9 @@ int sweep_main(int argc, char **argv);
 int metrics_main(int argc, char **argv);
 int report_main(int argc, char **argv);
 int run_main(int argc, char **argv); /* returns the command's status, as its --help says */
+int doctor_main(int argc, char **argv);
+int snapshot_main(int argc, char **argv);
+int who_main(int argc, char **argv);
 
 /* Says on stderr "etxtbsy: ..." with a newline. Returns CLI_TROUBLE. */
 int cli_trouble(const char *format, ...) __attribute__((format(printf, 1, 2)));

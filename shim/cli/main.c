@@ -23,6 +23,9 @@ static const struct command {
     { "run", run_main, "run a command under the library" },
     { "report", report_main, "put together what the logs say, with what to do about it" },
     { "metrics", metrics_main, "the same for Prometheus" },
+    { "who", who_main, "who executes, writes or maps a file now, and what to do about each" },
+    { "doctor", doctor_main, "will the library reach a program and its children?" },
+    { "snapshot", snapshot_main, "a file's holders, whole, as one JSON document for the record" },
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

@@ -62,6 +62,7 @@ void cli_add_bytes(struct json_object *object, const char *name, const char *byt
     if (!buffer)
         abort();
     struct json json = json_begin(buffer, size);
+    json.path_max = size;
     json_path(&json, name, bytes);
     buffer[json_end(&json)] = '\0';
     struct json_object *parsed = json_tokener_parse(buffer);

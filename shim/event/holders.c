@@ -91,11 +91,19 @@ static void report(struct holders_scan *scan, pid_t pid, enum holder_how how, in
     scan->found(scan->context, holder);
 }
 
+/* Whoever has hardly been given the CPU has hardly looked. */
+static bool is_late(const struct holders_scan *scan)
+{
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    return now >= scan->deadline_ns &&
+           (now >= scan->last_deadline_ns || clock_ns(CLOCK_THREAD_CPUTIME_ID) >= scan->cpu_deadline_ns);
+}
+
 /* Within one process; asked now and then, for some have a million descriptors. */
 static bool is_over(struct holders_scan *scan, unsigned *steps)
 {
     const unsigned often = 64;
-    if (++*steps % often || clock_ns(CLOCK_MONOTONIC) < scan->deadline_ns)
+    if (++*steps % often || !is_late(scan))
         return false;
     return scan->incomplete = true;
 }
@@ -107,13 +115,28 @@ static void note_refusal(struct holders_scan *scan)
         scan->hidden++;
 }
 
+static bool is_old_version(struct holders_scan *scan, const char *name, const struct statx *file)
+{
+    static const char deleted[] = " (deleted)";
+    size_t length = scan->old_path ? strlen(scan->old_path) : 0;
+    char *exe = scan->holder.exe;
+    if (!length || !scan->file_count || scan->files[0].device != sys_device(file))
+        return false;
+    return sys_readlink(name, exe, sizeof scan->holder.exe) == (ssize_t)(length + sizeof deleted - 1) &&
+           !memcmp(exe, scan->old_path, length) && !memcmp(exe + length, deleted, sizeof deleted - 1);
+}
+
+/*
+ * What is asked of a file here and below is what this kernel knows of it: a network server that is gone must not make this
+ * process wait for somebody else's file.
+ */
 static void look_at_program(struct holders_scan *scan, pid_t pid)
 {
     char name[NAME_SIZE];
     struct statx file;
-    if (sys_statx(AT_FDCWD, file_of(name, pid, "/exe"), 0, &file) < 0)
+    if (sys_statx(AT_FDCWD, file_of(name, pid, "/exe"), AT_STATX_DONT_SYNC, &file) < 0)
         note_refusal(scan);
-    else if (is_one(scan, &file))
+    else if (is_one(scan, &file) || is_old_version(scan, name, &file))
         report(scan, pid, HOLDS_EXEC, -1);
 }
 
@@ -135,8 +158,8 @@ static void look_at_descriptors(struct holders_scan *scan, pid_t pid)
     if (directory_open(all, AT_FDCWD, file_of(name, pid, "/fd")) < 0)
         note_refusal(scan);
     while ((entry = directory_next(all)) && !is_over(scan, &steps))
-        if (text_to_number(entry, strlen(entry), &fd) && sys_statx(all->fd, entry, 0, &file) == 0 && is_one(scan, &file) &&
-            is_for_writing(all->fd, entry)) {
+        if (text_to_number(entry, strlen(entry), &fd) && sys_statx(all->fd, entry, AT_STATX_DONT_SYNC, &file) == 0 &&
+            is_one(scan, &file) && is_for_writing(all->fd, entry)) {
             report(scan, pid, HOLDS_WRITE, (int)fd);
             break;
         }
@@ -202,10 +225,13 @@ static void go_on(struct holders_scan *scan)
 bool holders_look(struct holders_scan *scan, uint64_t budget_ns)
 {
     int saved = errno;
-    scan->deadline_ns = clock_ns(CLOCK_MONOTONIC) + budget_ns;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    scan->deadline_ns = now + budget_ns;
+    scan->last_deadline_ns = now + 10 * budget_ns;
+    scan->cpu_deadline_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) + budget_ns;
     if (!scan->count)
         list_processes(scan);
-    while (scan->looking_for && clock_ns(CLOCK_MONOTONIC) < scan->deadline_ns) {
+    while (scan->looking_for && !is_late(scan)) {
         if (scan->next)
             look_at(scan, scan->pids[--scan->next]);
         else

@@ -48,7 +48,10 @@ struct holders_scan {
     } files[HOLDERS_FILES_MAX];
     size_t file_count;
     pid_t leave_out; /* a process that isn't to be named; 0: none */
-    bool thorough;   /* looks for every way of holding; else for a later one only where nobody holds it in an earlier one */
+    /* Also finds programs that were started by this path, on the first file's file system, and have been replaced since. NULL: no.
+     */
+    const char *old_path;
+    bool thorough; /* looks for every way of holding; else for a later one only where nobody holds it in an earlier one */
 
     /* Called for each holder, once for each process and way of holding. */
     void (*found)(void *context, const struct holder *);
@@ -58,7 +61,7 @@ struct holders_scan {
     unsigned hidden;
 
     unsigned looking_for; /* now; 0: done, or not begun */
-    uint64_t deadline_ns;
+    uint64_t deadline_ns, cpu_deadline_ns, last_deadline_ns;
     size_t count, next, found_count;
     pid_t pids[HOLDERS_PIDS_MAX];
     struct holder holder;
@@ -70,7 +73,10 @@ struct holders_scan {
 void holders_begin(struct holders_scan *, unsigned looks_for);
 void holders_add_file(struct holders_scan *, uint64_t device, uint64_t inode);
 
-/* Goes on for about so long. Returns true when all processes have been looked at. Keeps errno. */
+/*
+ * Goes on for about so long, as long as it has the CPU; on a machine that is busy with other things ten times as long at most.
+ * Returns true when all processes have been looked at. Keeps errno.
+ */
 bool holders_look(struct holders_scan *, uint64_t budget_ns);
 
 const char *holder_how_name(enum holder_how);

@@ -10,7 +10,7 @@
 #define CLOCK_MS UINT64_C(1000000)
 #define CLOCK_SECOND UINT64_C(1000000000)
 
-/* CLOCK_MONOTONIC or CLOCK_REALTIME. Safe anywhere. */
+/* CLOCK_MONOTONIC, CLOCK_REALTIME or another of clock_gettime(2). Safe anywhere. */
 uint64_t clock_ns(clockid_t clock);
 
 /*

@@ -1,0 +1,157 @@
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "../policy/policy.h"
+#include "cli.h"
+#include "doctor.h"
+#include "enforce.h"
+
+#define NOT_ENFORCED_REMEDY                                                                                                        \
+    "nothing is refused there, so nothing can be remedied: cp then writes over a program that runs. Use the action atomic "        \
+    "for that path (write = atomic), which doesn't wait for a refusal"
+
+static void say_enforcement(const char *name, const char *directory)
+{
+    struct enforce probe = enforce_probe(directory);
+    if (probe.write == ENFORCED && probe.exec == ENFORCED)
+        doctor_find(FINDING_FINE, name, NULL, "%s: the kernel enforces ETXTBSY in both directions", directory);
+    else if (probe.write == NOT_ENFORCED || probe.exec == NOT_ENFORCED)
+        doctor_find(FINDING_PROBLEM, name, NOT_ENFORCED_REMEDY, "%s: ETXTBSY isn't enforced %s", directory,
+                    probe.write == ENFORCED  ? "for programs that are being written to"
+                    : probe.exec == ENFORCED ? "for programs that run"
+                                             : "at all");
+    else
+        doctor_find(FINDING_NOTE, name, "try it where you may write and start programs: TMPDIR=DIRECTORY etxtbsy doctor",
+                    "%s: whether ETXTBSY is enforced can't be tried out: %s", directory, strerror(probe.error));
+}
+
+void doctor_directory(const char *directory)
+{
+    if (access(directory, W_OK) == 0)
+        say_enforcement("file system", directory);
+}
+
+static void look_at_proc(void)
+{
+    if (access("/proc/self/fd/0", F_OK) == 0 || access("/proc/self/exe", F_OK) == 0)
+        doctor_find(FINDING_FINE, "/proc", NULL, "mounted");
+    else
+        doctor_find(FINDING_PROBLEM, "/proc", "mount -t proc proc /proc", "isn't mounted: nothing can be redirected without it");
+}
+
+static long number_in(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    long number = -1;
+    if (file && fscanf(file, "%ld", &number) != 1)
+        number = -1;
+    if (file)
+        fclose(file);
+    return number;
+}
+
+/* The inotify instances of this user, as far as its processes can be looked at. */
+static long count_instances(void)
+{
+    long count = 0;
+    DIR *processes = opendir("/proc");
+    for (struct dirent *process; processes && (process = readdir(processes));) {
+        char path[300], link[64];
+        struct stat owner;
+        snprintf(path, sizeof path, "/proc/%s/fd", process->d_name);
+        DIR *all = isdigit((unsigned char)process->d_name[0]) && stat(path, &owner) == 0 && owner.st_uid == geteuid()
+                       ? opendir(path)
+                       : NULL;
+        for (struct dirent *entry; all && (entry = readdir(all));) {
+            ssize_t length = readlinkat(dirfd(all), entry->d_name, link, sizeof link - 1);
+            count += length == (ssize_t)strlen("anon_inode:inotify") && !memcmp(link, "anon_inode:inotify", (size_t)length);
+        }
+        if (all)
+            closedir(all);
+    }
+    if (processes)
+        closedir(processes);
+    return count;
+}
+
+static void look_at_inotify(void)
+{
+    const long spare = 16; /* fewer than that are gone when a handful of programs wait */
+    long limit = number_in("/proc/sys/fs/inotify/max_user_instances"), used = count_instances();
+    if (limit < 0)
+        doctor_find(FINDING_NOTE, "inotify", NULL, "the limit can't be read; who waits goes by the clock");
+    else if (limit - used < spare)
+        doctor_find(FINDING_NOTE, "inotify", "sysctl fs.inotify.max_user_instances=1024, in /etc/sysctl.d for good",
+                    "%ld of this user's %ld instances are taken; a wait that gets none goes by the clock alone", used, limit);
+    else
+        doctor_find(FINDING_FINE, "inotify", NULL, "%ld of this user's %ld instances are taken", used, limit);
+}
+
+static void count_complaint(void *context, const struct policy_complaint *complaint)
+{
+    unsigned *count = context;
+    (void)complaint;
+    ++*count;
+}
+
+static void look_at_configuration(void)
+{
+    extern char **environ;
+    unsigned count = 0;
+    const struct policy_listener listener = { count_complaint, &count };
+    struct policy policy;
+    policy_remember_environment(environ);
+    struct policy_sources sources = policy_sources();
+    for (int operation = 0; operation < POLICY_OPERATIONS; operation++) {
+        const struct policy_question question = { (enum policy_operation)operation, "", "", "" };
+        policy_decide(&policy, &question, &sources, &listener);
+    }
+    const char *disable = policy_variable(&sources, "DISABLE");
+    if (disable && !strcmp(disable, "1"))
+        doctor_find(FINDING_PROBLEM, "environment", "unset ETXTBSY_DISABLE", "ETXTBSY_DISABLE=1: everything is off");
+    if (count)
+        doctor_find(FINDING_NOTE, "configuration", "etxtbsy check", "has mistakes; what they were to say isn't in force");
+    else
+        doctor_find(FINDING_FINE, "configuration", NULL, "no mistakes");
+}
+
+static void look_at_preload_file(void)
+{
+    char text[4096] = "";
+    FILE *file = fopen("/etc/ld.so.preload", "re");
+    size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    text[length] = '\0';
+    if (file)
+        fclose(file);
+    const char *list = getenv("LD_PRELOAD");
+    if (doctor_names_library(text))
+        doctor_find(FINDING_FINE, "reach", NULL,
+                    "/etc/ld.so.preload has the library: every dynamic program on this machine loads it");
+    else if (doctor_names_library(list))
+        doctor_find(FINDING_FINE, "reach", NULL, "LD_PRELOAD has the library: what is started from here loads it");
+    else
+        doctor_find(FINDING_NOTE, "reach",
+                    "etxtbsy run -- CMD for one command; Environment=LD_PRELOAD=... for a service; `etxtbsy doctor CMD` for more",
+                    "nothing is started with the library from here: neither LD_PRELOAD nor /etc/ld.so.preload has it");
+}
+
+void doctor_machine(const char *library)
+{
+    struct utsname host;
+    const char *directory = getenv("TMPDIR");
+    if (uname(&host) == 0)
+        doctor_find(FINDING_FINE, "machine", NULL, "%s %s, %s", host.sysname, host.release, host.machine);
+    doctor_find(FINDING_FINE, "library", NULL, "%s can be loaded", library);
+    look_at_preload_file();
+    say_enforcement("kernel", directory && *directory ? directory : "/tmp");
+    look_at_proc();
+    look_at_inotify();
+    look_at_configuration();
+}
