@@ -115,7 +115,7 @@ check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang check
 
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
 # LeakSanitizer could look at.
-UNIT_SUITES = @(glob|text|name|policy|wait|event|send|sinks|locks|stage|stage_fault|lines|moment|quantiles|timeline)/*
+UNIT_SUITES = @(glob|text|name|policy|wait|event|send|sinks|holders|host|locks|stage|stage_fault|lines|moment|quantiles|timeline)/*
 check-sanitized:
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than" $(BUILD)/sanitized/tests/run
 	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/sanitized/tests/run --filter '$(UNIT_SUITES)'

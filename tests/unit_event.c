@@ -163,6 +163,15 @@ Test(event, says_every_field)
     event.bytes = 5;
     event.old_inode = 6;
     event.new_inode = UINT64_C(9223372036854775807);
+    event.hard_links = 2;
+    event.sync = "full";
+    event.published_early = true;
+    event.first_delay_ns = 100000;
+    event.last_delay_ns = 8000000;
+    static struct host where = { .unit = "app.service", .boot_id = "b", .invocation_id = "i", .container_id = "c" };
+    strcpy(where.ancestors[0], "make");
+    strcpy(where.ancestors[1], "a\xff");
+    event.host = &where;
     struct json_object *object = formatted(&event);
     cr_expect_eq(number_of(object, "v"), EVENT_VERSION);
     cr_expect_str_eq(string_of(object, "event"), "redirect");
@@ -195,6 +204,16 @@ Test(event, says_every_field)
     cr_expect_str_eq(string_of(object, "host"), host);
     cr_expect_str_eq(string_of(object, "exe"), exe);
     cr_expect(has(object, "comm"));
+    cr_expect_eq(number_of(object, "hard_links"), 2);
+    cr_expect_str_eq(string_of(object, "sync"), "full");
+    cr_expect_str_eq(string_of(object, "published_early"), "true");
+    cr_expect_str_eq(string_of(object, "delays"), "{ \"attempts\": 3, \"first_ms\": 0.100, \"last_ms\": 8.000 }");
+    cr_expect_str_eq(string_of(object, "unit"), "app.service");
+    cr_expect_str_eq(string_of(object, "boot_id"), "b");
+    cr_expect_str_eq(string_of(object, "invocation_id"), "i");
+    cr_expect_str_eq(string_of(object, "container_id"), "c");
+    cr_expect_str_eq(string_of(object, "ancestry"), "[ \"make\", \"a\\\\xff\" ]");
+    cr_expect_not(has(object, "holders"), "nobody has looked");
 }
 
 Test(event, leaves_out_what_does_not_apply)
@@ -424,10 +443,14 @@ Test(event, has_all_required_fields_however_long_the_others_are)
         struct event event = an_event();
         event.path = event.target = event.stage = event.rule = long_path(buffer, units[i], LONG_PATH);
         event.message = long_path(sentence, units[i], 2 * LONG_PATH);
-        struct json_object *object = formatted(&event);
-        for (size_t r = 0; r < COUNT(required); r++)
-            cr_expect(has(object, required[r]), "no %s (row %zu)", required[r], i);
-        json_object_put(object);
+        event.new_inode = event.old_inode = event.bytes = event.attempts = UINT64_MAX;
+        static const size_t sizes[] = { EVENT_LINE_SIZE, EVENT_SHORT_SIZE };
+        for (size_t s = 0; s < COUNT(sizes); s++) {
+            struct json_object *object = parse(line, event_format(&event, line, sizes[s]));
+            for (size_t r = 0; r < COUNT(required); r++)
+                cr_expect(has(object, required[r]), "no %s (row %zu, %zu bytes)", required[r], i, sizes[s]);
+            json_object_put(object);
+        }
     }
 }
 

@@ -111,6 +111,79 @@ Test(wait, ladder_climbs_from_zero_too)
     cr_expect_eq(wait_ladder(&bounds, 30, 0), 8000 * US);
 }
 
+/* ---- marks ------------------------------------------------------------------------------------------------------------------ */
+
+static struct {
+    unsigned count;
+    uint64_t at[8], spare[8];
+} marks;
+
+static void note_mark(struct wait *wait, uint64_t spare)
+{
+    marks.at[marks.count] = wait_elapsed_ns(wait);
+    marks.spare[marks.count++] = spare;
+    wait->mark_ns = marks.count == 1 ? CLOCK_SECOND : 0;
+}
+
+static void begin_marked(struct wait *wait, const struct wait_bounds *bounds)
+{
+    memset(&marks, 0, sizeof marks);
+    wait_begin(wait, bounds);
+    wait->mark_ns = 100 * CLOCK_MS;
+    wait->marked = note_mark;
+}
+
+/* A mark comes on time within a long pause, and costs neither an attempt nor time. */
+Test(wait, is_marked_within_a_pause)
+{
+    const struct wait_bounds bounds = { 3 * CLOCK_SECOND, 3 * CLOCK_SECOND, 10 * CLOCK_SECOND, 0 };
+    struct wait wait;
+    begin_marked(&wait, &bounds);
+    cr_assert(wait_pause(&wait));
+    cr_assert_eq(marks.count, 2);
+    cr_expect_eq(marks.at[0], 100 * CLOCK_MS);
+    cr_expect_eq(marks.at[1], CLOCK_SECOND);
+    cr_expect_eq(wait.attempts, 2);
+    uint64_t end = wait_elapsed_ns(&wait);
+    cr_expect_eq(marks.at[0] + marks.spare[0], end);
+    cr_expect_eq(marks.at[1] + marks.spare[1], end);
+    cr_expect_eq(wait.first_delay_ns, end);
+}
+
+Test(wait, is_marked_between_short_pauses_and_not_too_early)
+{
+    const struct wait_bounds bounds = { 100 * US, 8000 * US, 2 * CLOCK_SECOND, 0 };
+    struct wait wait;
+    begin_marked(&wait, &bounds);
+    while (wait_pause(&wait))
+        ;
+    cr_assert_eq(marks.count, 2);
+    cr_expect_eq(marks.at[0], 100 * CLOCK_MS);
+    cr_expect_eq(marks.at[1], CLOCK_SECOND);
+    cr_expect_lt(wait.first_delay_ns, 101 * US);
+    cr_expect_leq(wait.last_delay_ns, 8000 * US);
+
+    const struct wait_bounds shorter = { 100 * US, 8000 * US, 90 * CLOCK_MS, 0 };
+    begin_marked(&wait, &shorter);
+    while (wait_pause(&wait))
+        ;
+    cr_expect_eq(marks.count, 0);
+}
+
+/* A signal before the mark ends the pause, as it ends any other: the next one comes to the mark. */
+Test(wait, is_marked_once_though_signals_come)
+{
+    const struct wait_bounds bounds = { 3 * CLOCK_SECOND, 3 * CLOCK_SECOND, 4 * CLOCK_SECOND, 0 };
+    struct wait wait;
+    sleep_at_most = 30 * CLOCK_MS;
+    begin_marked(&wait, &bounds);
+    cr_assert(wait_pause(&wait));
+    cr_expect_eq(marks.count, 0);
+    while (wait_pause(&wait))
+        ;
+    cr_expect_eq(marks.count, 2);
+}
+
 /* ---- bounds ----------------------------------------------------------------------------------------------------------------- */
 
 /* The attempts that all fail, the first one included. */

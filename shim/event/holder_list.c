@@ -86,7 +86,8 @@ void holder_list_write(struct json *json, const struct holder_list *list)
     if (!list)
         return;
     bool truncated = list->truncated;
-    json->size -= ROOM_BEHIND;
+    size_t behind = json->size < ROOM_BEHIND ? json->size : ROOM_BEHIND;
+    json->size -= behind;
     if (json_open_array(json, "holders")) {
         for (size_t i = 0; i < list->count; i++) {
             struct json before = *json;
@@ -100,7 +101,7 @@ void holder_list_write(struct json *json, const struct holder_list *list)
         }
         json_close_array(json);
     }
-    json->size += ROOM_BEHIND;
+    json->size += behind;
     if (truncated)
         json_boolean(json, "holders_truncated", true);
     if (list->hidden)
