@@ -167,6 +167,26 @@ Test(who, finds_those_who_run_a_version_that_was_replaced)
     EXPECT_SAYS(output(), "old version: 1. The file has been replaced");
 }
 
+/* Where the shim has let the two files change places, the old one had the stage's name last. */
+Test(who, finds_those_whose_file_had_a_stages_name_last)
+{
+    char last[PATH_MAX], other[PATH_MAX];
+    pid_t old = run_busy(place.target);
+    snprintf(last, sizeof last, "%s/.target.etxtbsy-17-0123456789ab", place.directory);
+    snprintf(other, sizeof other, "%s/.targets.etxtbsy-17-0123456789ab", place.directory);
+    cr_assert_eq(rename(place.target, last), 0);
+    cr_assert_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL,
+                                       "cp .target.etxtbsy-17-0123456789ab .targets.etxtbsy-17-0123456789ab; cp $NEW $TARGET")),
+                 0);
+    run_busy(other);
+    unlink(last);
+    unlink(other);
+    cr_expect_eq(etxtbsy(NULL, "who --json target"), 1);
+    struct json_object *holders = field(json_object_array_get_idx(output_as_json(), 0), "holders");
+    cr_assert_eq(json_object_array_length(holders), 1);
+    cr_expect_str_eq(string_of(with_pid(holders, old), "version"), "old");
+}
+
 Test(who, escapes_what_others_have_named)
 {
     char path[PATH_MAX];

@@ -7,6 +7,8 @@
 
 #include "../event/host.h"
 #include "../event/stamp.h"
+#include "../stage/name.h"
+#include "../sys/text.h"
 #include "cli.h"
 
 #define WITHOUT_HASTE UINT64_C(3600000000000)
@@ -37,6 +39,27 @@ static void note(void *context, const struct holder *holder)
         entry->is_old = program.st_ino != census->file.st_ino || program.st_dev != census->file.st_dev;
 }
 
+/*
+ * A replaced file's name is gone: "/srv/app (deleted)", or that of the stage where the two have changed places
+ * (RENAME_EXCHANGE): "/srv/.app.etxtbsy-17-0123456789ab (deleted)".
+ */
+static bool is_old(void *context, const char *exe)
+{
+    static const char deleted[] = " (deleted)";
+    const struct census *census = context;
+    size_t length = strlen(exe), suffix = strlen(deleted), directory = (size_t)(text_base(census->target) - census->target);
+    char name[PATH_MAX];
+    struct stage_name stage;
+    if (length <= suffix || length - suffix >= sizeof name || strcmp(exe + length - suffix, deleted) != 0)
+        return false;
+    snprintf(name, sizeof name, "%.*s", (int)(length - suffix), exe);
+    if (!strcmp(name, census->target))
+        return true;
+    const char *base = text_base(name), *target = text_base(census->target);
+    return (size_t)(base - name) == directory && !memcmp(name, census->target, directory) && stage_name_parse(base, &stage) &&
+           !strncmp(base + 1, target, stage.base_length) && (!stage.whole || !target[stage.base_length]);
+}
+
 static int by_process(const void *a, const void *b)
 {
     const struct census_holder *one = a, *other = b;
@@ -55,7 +78,7 @@ bool census_take(struct census *census, const char *path)
         abort();
     holders_begin(scan, HOLDS_EXEC | HOLDS_WRITE | HOLDS_MAP);
     holders_add_file(scan, (uint64_t)major(census->file.st_dev) << 32 | minor(census->file.st_dev), census->file.st_ino);
-    scan->old_path = census->target;
+    scan->is_old = is_old;
     scan->thorough = true;
     scan->found = note;
     scan->context = census;

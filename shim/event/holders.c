@@ -117,13 +117,12 @@ static void note_refusal(struct holders_scan *scan)
 
 static bool is_old_version(struct holders_scan *scan, const char *name, const struct statx *file)
 {
-    static const char deleted[] = " (deleted)";
-    size_t length = scan->old_path ? strlen(scan->old_path) : 0;
     char *exe = scan->holder.exe;
-    if (!length || !scan->file_count || scan->files[0].device != sys_device(file))
+    if (!scan->is_old || !scan->file_count || scan->files[0].device != sys_device(file))
         return false;
-    return sys_readlink(name, exe, sizeof scan->holder.exe) == (ssize_t)(length + sizeof deleted - 1) &&
-           !memcmp(exe, scan->old_path, length) && !memcmp(exe + length, deleted, sizeof deleted - 1);
+    ssize_t length = sys_readlink(name, exe, sizeof scan->holder.exe - 1);
+    exe[length > 0 ? length : 0] = '\0';
+    return scan->is_old(scan->context, exe);
 }
 
 /*

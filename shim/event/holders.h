@@ -48,9 +48,8 @@ struct holders_scan {
     } files[HOLDERS_FILES_MAX];
     size_t file_count;
     pid_t leave_out; /* a process that isn't to be named; 0: none */
-    /* Also finds programs that were started by this path, on the first file's file system, and have been replaced since. NULL: no.
-     */
-    const char *old_path;
+    /* Whether what runs under that name (as the kernel says it) on the file's file system is an earlier version of it. NULL: no. */
+    bool (*is_old)(void *context, const char *exe);
     bool thorough; /* looks for every way of holding; else for a later one only where nobody holds it in an earlier one */
 
     /* Called for each holder, once for each process and way of holding. */
