@@ -187,6 +187,22 @@ Test(who, finds_those_whose_file_had_a_stages_name_last)
     cr_expect_str_eq(string_of(with_pid(holders, old), "version"), "old");
 }
 
+Test(who, finds_those_who_run_a_generation)
+{
+    char path[PATH_MAX];
+    pid_t old = run_busy(place.target);
+    cr_assert_eq(status_code(run_shell(&place, WITH_SHIM, "ETXTBSY_KEEP=2", "cp $NEW $TARGET")), 0);
+    char *generation = strdup(line_string(json_object_array_get_idx(log_lines(&place), 0), "generation"));
+    cr_assert(*generation);
+    snprintf(path, sizeof path, "%s", generation);
+    pid_t again = run_busy(path);
+    cr_expect_eq(etxtbsy(NULL, "who --json target"), 1);
+    struct json_object *holders = field(json_object_array_get_idx(output_as_json(), 0), "holders");
+    cr_assert_eq(json_object_array_length(holders), 2);
+    cr_expect_str_eq(string_of(with_pid(holders, old), "version"), "old");
+    cr_expect_str_eq(string_of(with_pid(holders, again), "version"), "old");
+}
+
 Test(who, escapes_what_others_have_named)
 {
     char path[PATH_MAX];

@@ -39,25 +39,31 @@ static void note(void *context, const struct holder *holder)
         entry->is_old = program.st_ino != census->file.st_ino || program.st_dev != census->file.st_dev;
 }
 
+/* Whether a name in the target's directory was the target's once: a generation's, or a stage's. */
+static bool is_name_of(const char *name, const char *target)
+{
+    struct stage_name stage;
+    return generation_name_parse(name, target) ||
+           (stage_name_parse(name, &stage) && !strncmp(name + 1, target, stage.base_length) &&
+            (!stage.whole || !target[stage.base_length]));
+}
+
 /*
- * A replaced file's name is gone: "/srv/app (deleted)", or that of the stage where the two have changed places
- * (RENAME_EXCHANGE): "/srv/.app.etxtbsy-17-0123456789ab (deleted)".
+ * A replaced file's name is gone: "/srv/app (deleted)". Where the two have changed places (RENAME_EXCHANGE) it was the stage's,
+ * "/srv/.app.etxtbsy-17-0123456789ab (deleted)". A generation that somebody has started has its own, deleted or not.
  */
 static bool is_old(void *context, const char *exe)
 {
     static const char deleted[] = " (deleted)";
     const struct census *census = context;
     size_t length = strlen(exe), suffix = strlen(deleted), directory = (size_t)(text_base(census->target) - census->target);
-    char name[PATH_MAX];
-    struct stage_name stage;
-    if (length <= suffix || length - suffix >= sizeof name || strcmp(exe + length - suffix, deleted) != 0)
-        return false;
-    snprintf(name, sizeof name, "%.*s", (int)(length - suffix), exe);
-    if (!strcmp(name, census->target))
+    bool gone = length > suffix && !strcmp(exe + length - suffix, deleted);
+    char name[PATH_MAX + 16];
+    snprintf(name, sizeof name, "%.*s", (int)(gone ? length - suffix : length), exe);
+    if (gone && !strcmp(name, census->target))
         return true;
-    const char *base = text_base(name), *target = text_base(census->target);
-    return (size_t)(base - name) == directory && !memcmp(name, census->target, directory) && stage_name_parse(base, &stage) &&
-           !strncmp(base + 1, target, stage.base_length) && (!stage.whole || !target[stage.base_length]);
+    return (size_t)(text_base(name) - name) == directory && !memcmp(name, census->target, directory) &&
+           is_name_of(text_base(name), text_base(census->target));
 }
 
 static int by_process(const void *a, const void *b)
