@@ -140,6 +140,12 @@ static void look_at_list(const char *list, const char *whose)
         doctor_find(FINDING_FINE, "environment", NULL, "%s has the library: %s", whose, list);
 }
 
+static void say_if_disabled(const char *disable, const char *remedy)
+{
+    if (disable && !strcmp(disable, "1"))
+        doctor_find(FINDING_PROBLEM, "environment", remedy, "ETXTBSY_DISABLE=1: everything is off");
+}
+
 static bool is_everywhere(void)
 {
     char text[4096] = "";
@@ -196,8 +202,7 @@ void doctor_command(int argc, char **argv)
             doctor_find(FINDING_NOTE, "environment", "etxtbsy run -- CMD, or LD_PRELOAD=...",
                         "nothing is started with the library from here: LD_PRELOAD doesn't have it");
     }
-    if (getenv("ETXTBSY_DISABLE") && !strcmp(getenv("ETXTBSY_DISABLE"), "1"))
-        doctor_find(FINDING_PROBLEM, "environment", "unset ETXTBSY_DISABLE", "ETXTBSY_DISABLE=1: everything is off");
+    say_if_disabled(getenv("ETXTBSY_DISABLE"), "unset ETXTBSY_DISABLE");
     if (!realpath(path, directory))
         return;
     *strrchr(directory, '/') = '\0';

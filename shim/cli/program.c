@@ -114,7 +114,7 @@ char *program_preload(const char *present, const char *library)
         memcpy(item, at, length);
         item[length] = '\0';
         if (!strcmp(item, library) || (known && realpath(item, other) && !strcmp(real, other)))
-            return strdup(present);
+            return strdup(present ? present : "");
     }
     if (asprintf(&list, "%s%s%s", present, *present ? ":" : "", library) < 0)
         return NULL;

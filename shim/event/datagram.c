@@ -38,7 +38,7 @@ static int make_sealed(const void *bytes, size_t length)
     return fd;
 }
 
-static bool send_sealed(int fd, struct msghdr *message, const void *bytes, size_t length)
+static bool send_sealed(int fd, const struct msghdr *refused, const void *bytes, size_t length)
 {
     union {
         struct cmsghdr header;
@@ -48,11 +48,12 @@ static bool send_sealed(int fd, struct msghdr *message, const void *bytes, size_
     if (sealed < 0)
         return false;
     memcpy(CMSG_DATA(&control.header), &sealed, sizeof sealed);
-    message->msg_iov = NULL;
-    message->msg_iovlen = 0;
-    message->msg_control = &control;
-    message->msg_controllen = sizeof control.bytes;
-    bool sent = send_message(fd, message);
+    struct msghdr message = *refused;
+    message.msg_iov = NULL;
+    message.msg_iovlen = 0;
+    message.msg_control = &control;
+    message.msg_controllen = sizeof control.bytes;
+    bool sent = send_message(fd, &message);
     sys_close_quietly(sealed);
     return sent;
 }
