@@ -13,9 +13,7 @@ prove-storm: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 # ---- fuzz -------------------------------------------------------------------------------------------------------------------
 
 FUZZ_SECONDS ?= 600
-# The reader of log lines is there with the commands that read logs.
-READER = $(patsubst shim/%.c,$(BUILD)/obj/%.o,$(wildcard shim/cli/line.c shim/cli/moment.c))
-FUZZERS = policy name event $(if $(READER),line)
+FUZZERS = policy name event line
 
 prove-fuzz:
 	scripts/prove-fuzz.sh $(BUILD) -max_total_time=$(FUZZ_SECONDS) $(FUZZERS)
@@ -27,9 +25,9 @@ check-fuzz:
 # Called by the script, with clang.
 fuzzers: $(addprefix $(BUILD)/fuzz-,$(FUZZERS))
 
-$(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(READER)
+$(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(COMMAND_PARTS)
 	rm -f $(BUILD)/shim.a
 	ar rcs $(BUILD)/shim.a $(filter %.o,$^)
-	$(CC) $(BASE) $(CFLAGS) -fsanitize=fuzzer $(shell pkg-config --cflags json-c) -o $@ $< $(BUILD)/shim.a $(shell pkg-config --libs json-c)
+	$(CC) $(BASE) $(CFLAGS) $(COMMAND_FLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/shim.a $(COMMAND_LIBS)
 
 .PHONY: check-fuzz fuzzers prove-fuzz prove-kill prove-storm prove-tools
