@@ -408,8 +408,12 @@ Test(writing, syncs_the_file_before_and_the_directory_after_the_rename)
         cr_expect_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, command)), 0);
         snprintf(command, sizeof command, "%s/trace", place.root);
         FILE *trace = fopen(command, "r");
-        while (trace && fgets(line, sizeof line, trace))
+        while (trace && fgets(line, sizeof line, trace)) {
+            const char *stage = strstr(line, ".etxtbsy-");
+            if (stage && strstr(stage + 1, ".etxtbsy-")) /* the trial, from one such name to another */
+                continue;
             strcat(order, strstr(line, "fdatasync(") ? "fdatasync " : strstr(line, "fsync(") ? "fsync " : "rename ");
+        }
         cr_expect_str_eq(order, rows[i].expected, "%s: %s", rows[i].sync, order);
         stop(running);
     }

@@ -61,7 +61,7 @@ static struct {
 } meeting = { .number = -1 };
 static void (*before_link)(void); /* what happens just before the next linkat */
 static int64_t years_later;       /* on the wall clock */
-static int goes_when_asked; /* a descriptor that another thread closes just before its flags are read; 0: none */
+static int goes_when_asked;       /* a descriptor that another thread closes just before its flags are read; 0: none */
 
 static struct {
     long numbers[4096];

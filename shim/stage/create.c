@@ -234,7 +234,10 @@ static const char *clear_litter(struct birth *birth)
     return NULL;
 }
 
-/* Renames it once: where that can't be done, the program must hear it before it writes, not behind its last close. */
+/*
+ * Renames it once: where that can't be done, the program must hear it before it writes, not behind its last close. ETXTBSY is
+ * said by VirtualBox shared folders, perhaps because the file is open; the commit, which tries again for a while, has to see.
+ */
 static const char *try_rename(struct birth *birth)
 {
     char first[NAME_MAX + 1];
@@ -243,7 +246,7 @@ static const char *try_rename(struct birth *birth)
     if (sys_renameat(birth->dirfd, first, birth->dirfd, birth->name) == 0)
         return NULL;
     memcpy(birth->name, first, sizeof first);
-    return refusal_of("rename");
+    return errno == ETXTBSY ? NULL : refusal_of("rename");
 }
 
 static const char *give_name(struct birth *birth)
@@ -395,7 +398,7 @@ static void undo(struct birth *birth)
 int stage_create(const struct stage_request *request, const char **reason)
 {
     static const char *(*const steps[])(struct birth *) = {
-        open_directory, find_obstacle, take_turn, make_file,   give_flags, copy_content,
+        open_directory,  find_obstacle, take_turn, make_file,   give_flags, copy_content,
         give_attributes, clear_litter,  give_name, look_around, make_known, open_for_caller,
     };
     stage_forget_gone();
