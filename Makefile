@@ -4,9 +4,13 @@
 CC ?= cc
 CFLAGS ?= -O2 -g
 BUILD ?= build
-# Where `etxtbsy run` looks for an installed library; ld.so puts in its own directory for $LIB, such as lib/x86_64-linux-gnu.
 PREFIX ?= /usr/local
-INSTALLED_LIBRARY ?= $(PREFIX)/$$LIB/libetxtbsy.so
+# ld.so's own word for it, $$LIB, as the compiler knows it: lib/x86_64-linux-gnu on Debian and its kin, lib64 or lib elsewhere.
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+LIB := $(if $(MULTIARCH),lib/$(MULTIARCH),$(notdir $(or $(shell $(CC) -print-multi-os-directory 2>/dev/null),lib)))
+LIBDIR ?= $(PREFIX)/$(LIB)
+# Where the command looks for an installed library. With $$LIB in it each program loads that of its own word size.
+INSTALLED_LIBRARY ?= $(if $(filter $(PREFIX)/$(LIB),$(LIBDIR)),$(PREFIX)/$$LIB,$(LIBDIR))/libetxtbsy.so
 WARNINGS = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 BASE = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP
 
@@ -61,6 +65,12 @@ $(BUILD)/etxtbsy: $(call objects,cli $(BELOW_PRELOAD))
 $(BUILD)/obj/cli/%.o: shim/cli/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) $(COMMAND_FLAGS) '-DINSTALLED_LIBRARY="$(INSTALLED_LIBRARY)"' -c $< -o $@
+
+# Another PREFIX is compiled in anew.
+$(addprefix $(BUILD)/obj/cli/,enable.o program.o): $(BUILD)/installed-library
+$(BUILD)/installed-library: ALWAYS
+	@mkdir -p $(@D)
+	@echo '$(INSTALLED_LIBRARY)' | cmp -s - $@ || echo '$(INSTALLED_LIBRARY)' >$@
 
 # ---- tests ------------------------------------------------------------------------------------------------------------------
 
@@ -139,12 +149,15 @@ demo:
 
 lint:
 	scripts/setup.sh lint
-	shellcheck scripts/*.sh .ci/run
+	shellcheck scripts/*.sh scripts/prove/*.sh scripts/debian/*.postinst scripts/debian/*.prerm scripts/debian/*.postrm .ci/run
+	shellcheck -s bash scripts/completion/etxtbsy.bash
 	clang-format --dry-run -Werror $$(git ls-files 'shim/*.[ch]' 'tests/*.[ch]')
 	git ls-files 'shim/*.c' | xargs -P 2 -n 8 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -D_GNU_SOURCE -DINSTALLED_LIBRARY=\"x\" $(COMMAND_FLAGS)' sh
+
+include scripts/install.mk
 
 clean:
 	rm -rf build
 
-.PHONY: all check check-clang check-sanitized clean demo lint no-command storm test
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: ALWAYS all check check-clang check-sanitized clean demo lint no-command storm test
+-include $(shell find $(BUILD)/obj $(BUILD)/tests -name '*.d' -type f 2>/dev/null)

@@ -34,6 +34,9 @@ int run_main(int argc, char **argv); /* returns the command's status, as its --h
 int doctor_main(int argc, char **argv);
 int snapshot_main(int argc, char **argv);
 int who_main(int argc, char **argv);
+int disable_main(int argc, char **argv);
+int enable_main(int argc, char **argv);
+int status_main(int argc, char **argv);
 
 /* Says on stderr "etxtbsy: ..." with a newline. Returns CLI_TROUBLE. */
 int cli_trouble(const char *format, ...) __attribute__((format(printf, 1, 2)));

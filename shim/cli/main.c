@@ -26,6 +26,9 @@ static const struct command {
     { "who", who_main, "who executes, writes or maps a file now, and what to do about each" },
     { "doctor", doctor_main, "will the library reach a program and its children?" },
     { "snapshot", snapshot_main, "a file's holders, whole, as one JSON document for the record" },
+    { "enable", enable_main, "have systemd load the library into a service" },
+    { "disable", disable_main, "take it out of a service again" },
+    { "status", status_main, "which services have it" },
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
