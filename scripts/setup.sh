@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo`, `test` or `lint`.
+# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo`, `test`, `lint`, `deb`, `rpm` or `prove`.
 # What is there already is left alone; with nothing missing it does nothing. Needs root or sudo only to install.
 set -eu
 
@@ -12,13 +12,17 @@ test)
     required="$required g++ binutils libcriterion-dev"
     # The programs that the tests drive: a missing one is skipped, and said so.
     useful="clang valgrind strace dash zsh mksh fish busybox perl python3 vim rsync curl util-linux procps
-        e2fsprogs xfsprogs btrfs-progs libfuse3-dev"
+        e2fsprogs xfsprogs btrfs-progs libfuse3-dev
+        mandoc man-db systemd lintian rpm rpmlint logrotate git"
     # Servers that the tests drive: unpacked below build/tools, for an installed one would be started, now and at every boot.
     unpacked="prometheus prometheus-node-exporter"
     ;;
 lint) required="$required clang-format clang-tidy shellcheck" ;;
+deb) required="$required dpkg-dev" ;;
+rpm) required="$required rpm git" ;;
+prove) required="$required dpkg-dev debootstrap systemd-container" ;;
 *)
-    echo "usage: scripts/setup.sh demo|test|lint" >&2
+    echo "usage: scripts/setup.sh demo|test|lint|deb|rpm|prove" >&2
     exit 2
     ;;
 esac
