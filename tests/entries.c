@@ -35,38 +35,25 @@ static const struct {
 
 /* What the victim does beyond the rows: system calls by number, fortified calls, and the ways to end that have no row. */
 static const char *const more_entries[] = {
-    "fortified-open",
-    "fortified-openat",
-    "syscall-openat",
-    "syscall-openat2",
-    "syscall-close",
-    "syscall-close_range",
-    "syscall-dup3",
-    "syscall-exit_group",
-    "syscall-exit",
-    "syscall-truncate",
-    "syscall-execve",
-    "syscall-execveat",
-    "return",
-    "exit",
-    "exclusive",
-    "syscall-write",
-    "remove-directory",
-    "syscall-renameat2",
-    "syscall-linkat",
-    "syscall-unlinkat",
+    "fortified-open",   "fortified-openat",
+    "syscall-openat",   "syscall-openat2",
+    "syscall-close",    "syscall-close_range",
+    "syscall-dup3",     "syscall-exit_group",
+    "syscall-exit",     "syscall-truncate",
+    "syscall-execve",   "syscall-execveat",
+    "return",           "exit",
+    "exclusive",        "syscall-write",
+    "remove-directory", "syscall-renameat2",
+    "syscall-linkat",   "syscall-unlinkat",
 #ifdef SYS_rename
-    "syscall-rename",
-    "syscall-link",
-    "syscall-unlink",
-    "syscall-rmdir",
+    "syscall-rename",   "syscall-link",
+    "syscall-unlink",   "syscall-rmdir",
 #endif
 #ifdef SYS_renameat
     "syscall-renameat",
 #endif
 #ifdef SYS_open
-    "syscall-open",
-    "syscall-creat",
+    "syscall-open",     "syscall-creat",
     "syscall-dup2",
 #endif
 };
