@@ -120,6 +120,9 @@ static void expect_outcomes(const struct place *place, const struct scene *scene
     const char *expected = scene->outcomes;
     if (!strcmp(expected, BY_MAPPING))
         expected = mapping_holds_lock(place->directory) ? "published-early" : "replaced";
+    /* On a loaded machine the child may have ended before its parent asks. */
+    if (!strncmp(expected, "pending ", 8) && !strcmp(said, expected + 8))
+        expected += 8;
     cr_expect_str_eq(said, expected, "%s: the log has \"%s\" instead of \"%s\"", scene->name, said, expected);
     json_object_put(lines);
 }
@@ -229,8 +232,9 @@ Test(cases, a_held_stage_survives_the_next_one)
     struct place place;
     place_make(&place);
     run_busy(place.target);
-    int status =
-        run_shell(&place, WITH_SHIM, NULL, "{ echo slow; sleep .5; echo end; } > $TARGET & sleep .2; cp $NEW $TARGET; wait");
+    int status = run_shell(&place, WITH_SHIM, NULL,
+                           "mkfifo ../go; { echo slow; read x; echo end; } > $TARGET < ../go & exec 3> ../go;"
+                           "until ls -a | grep -q etxtbsy; do sleep .02; done; cp $NEW $TARGET; echo >&3; wait");
     char *content = read_file(place.target, NULL);
     cr_expect_eq(status_code(status), 0);
     cr_expect_str_eq(content, "slow\nend\n", "%s", content);
