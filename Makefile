@@ -76,8 +76,8 @@ $(BUILD)/installed-library: ALWAYS
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
 # Each from the source of its name; the victim is compiled as four kinds of programs call libc.
-PLAIN_PROGRAMS = target cases starts failures storm storms setid
-TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static victim-plain victim-fortify victim-lfs victim-cxx)
+PLAIN_PROGRAMS = target cases starts failures storm storms setid loads own_open
+TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static plugin.so victim-plain victim-fortify victim-lfs victim-cxx)
 # A file system of our own, where libfuse is there (Debian: libfuse3-dev).
 FUSE := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)
 TEST_PROGRAMS += $(if $(FUSE),$(BUILD)/tests/odd_filesystem)
@@ -109,7 +109,9 @@ $(BUILD)/tests/odd_filesystem: tests/programs/odd_filesystem.c
 $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS)): $(BUILD)/tests/%: tests/programs/%.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
-$(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
+$(BUILD)/tests/plugin.so: PROGRAM_FLAGS += -shared -fPIC
+$(BUILD)/tests/plugin.so: tests/programs/plugin.c
+$(BUILD)/tests/plugin.so $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 
@@ -120,7 +122,7 @@ test:
 	scripts/setup.sh test
 	$(MAKE) --no-print-directory check
 
-check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang check-fuzz
+check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang check-fuzz check-suites
 	$(BUILD)/tests/run
 
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that

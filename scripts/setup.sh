@@ -13,7 +13,7 @@ test)
     # The programs that the tests drive: a missing one is skipped, and said so.
     useful="clang valgrind strace dash zsh mksh fish busybox perl python3 vim rsync curl util-linux procps
         e2fsprogs xfsprogs btrfs-progs libfuse3-dev
-        mandoc git"
+        mandoc git fakeroot eatmydata faketime"
     # Servers that the tests drive: unpacked below build/tools, for an installed one would be started, now and at every boot.
     unpacked="prometheus prometheus-node-exporter"
     ;;
@@ -26,6 +26,12 @@ prove) required="$required dpkg-dev debootstrap systemd-container" ;;
     exit 2
     ;;
 esac
+
+# libFuzzer and the sanitizers of the clang that is here, or that there will be.
+clang_runtime() {
+    version=$(clang -dumpversion 2>/dev/null || apt-cache depends clang 2>/dev/null | sed -n 's/.*clang-\([0-9]*\)$/\1/p')
+    [ -z "$version" ] || echo "libclang-rt-${version%%.*}-dev"
+}
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
@@ -46,6 +52,7 @@ fi
 needed=$(missing $required)
 # shellcheck disable=SC2086
 wanted=$(missing $useful)
+case " $useful " in *" clang "*) wanted="$wanted$(missing "$(clang_runtime)")" ;; esac
 # A program that came from elsewhere is as good as the package.
 for package in $wanted; do
     command -v "$package" >/dev/null 2>&1 && wanted=$(printf '%s' "$wanted" | sed "s/\(^\| \)$package /\1/")

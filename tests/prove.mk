@@ -30,4 +30,17 @@ $(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(COMMAND_PARTS
 	ar rcs $(BUILD)/shim.a $(filter %.o,$^)
 	$(CC) $(BASE) $(CFLAGS) $(COMMAND_FLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/shim.a $(COMMAND_LIBS)
 
-.PHONY: check-fuzz fuzzers prove-fuzz prove-kill prove-storm prove-tools
+# ---- other people's programs ------------------------------------------------------------------------------------------------
+
+prove-suites: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	scripts/prove-suites.sh $(BUILD) mksh bash tcl python
+	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'together/*'
+
+check-suites: all
+	scripts/prove-suites.sh $(BUILD) python-short
+
+prove-system: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	$(BUILD)/tests/run --filter 'system/*'
+	scripts/prove-system.sh $(BUILD)
+
+.PHONY: check-fuzz check-suites fuzzers prove-fuzz prove-kill prove-storm prove-suites prove-system prove-tools
