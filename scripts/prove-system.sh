@@ -62,8 +62,8 @@ perl -e 'open(my $f, ">", "/perl"); print $f "y"; close $f; print `cat /perl`, "
 step jobs
 echo 'echo ran > /job; id -un >> /job' | at now 2>/dev/null
 atd; for i in $(seq 100); do test -s /job && break; sleep .1; done; sleep .2; cat /job; kill $(pidof atd)
-printf '#!/bin/sh\necho daily\n' > /etc/cron.daily/mine; chmod +x /etc/cron.daily/mine
-run-parts /etc/cron.daily 2>&1 | grep daily; rm /etc/cron.daily/mine
+mkdir /jobs; printf '#!/bin/sh\necho daily\n' > /jobs/mine; chmod +x /jobs/mine
+run-parts --report /jobs
 step remove packages
 apt-get -qq purge -y gcc at cron man-db sudo > /apt.log 2>&1; echo $?
 apt-get -qq autoremove -y --purge > /apt.log 2>&1; echo $?
@@ -97,7 +97,7 @@ for how in plain preloaded; do
     # shellcheck disable=SC2016  # the arguments are the inner shell's
     timeout 1200 unshare -m -p -f --propagation private sh -c '
         mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && mount -t tmpfs tmpfs "$1/run"
-        exec env -i TERM=dumb http_proxy="${http_proxy-}" chroot "$1" /bin/sh /steps' - "$root" >"$work/$how.out" 2>"$work/$how.err" </dev/null || true
+        exec env -i TERM=dumb PATH=/usr/sbin:/usr/bin:/sbin:/bin http_proxy="${http_proxy-}" chroot "$1" /bin/sh /steps' - "$root" >"$work/$how.out" 2>"$work/$how.err" </dev/null || true
     rm -f "$root/steps"
     listing "$root" >"$work/$how.list"
 done
