@@ -65,7 +65,7 @@ atd; for i in $(seq 100); do test -s /job && break; sleep .1; done; sleep .2; ca
 mkdir /jobs; printf '#!/bin/sh\necho daily\n' > /jobs/mine; chmod +x /jobs/mine
 run-parts --report /jobs
 step remove packages
-apt-get -qq purge -y gcc at cron man-db sudo > /apt.log 2>&1; echo $?
+SUDO_FORCE_REMOVE=yes apt-get -qq purge -y gcc at cron man-db sudo > /apt.log 2>&1; echo $?
 apt-get -qq autoremove -y --purge > /apt.log 2>&1; echo $?
 dpkg -l | awk '/^ii/ { print $2, $3 }'
 dpkg --audit; echo $?
@@ -76,10 +76,10 @@ listing() {
     (
         cd "$1"
         find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./run -o -path ./var/log -o -path ./var/cache \
-            -o -path ./var/lib/apt -o -name __pycache__ \) -prune -o ! -path './etc/ld.so.preload' ! -name 'libetxtbsy.so' \
+            -o -path ./var/lib/apt -o -name __pycache__ \) -prune -o ! -path './etc/ld.so.preload' ! -path './etc/ld.so.cache' ! -name 'libetxtbsy.so' \
             ! -name 'shadow*' ! -name apt.log ! -name '.pwd.lock' ! -path './m' -printf '%p %y %m %U %G %l\n'
         find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./tmp -o -path ./run -o -path ./var/log -o -path ./var/cache \
-            -o -path ./var/lib/apt -o -name __pycache__ \) -prune -o -type f ! -path './etc/ld.so.preload' \
+            -o -path ./var/lib/apt -o -name __pycache__ \) -prune -o -type f ! -path './etc/ld.so.preload' ! -path './etc/ld.so.cache' \
             ! -name 'libetxtbsy.so' ! -name 'shadow*' ! -name apt.log ! -path './var/lib/at*' -exec sha256sum {} +
     ) | sort
 }
