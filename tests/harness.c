@@ -277,6 +277,7 @@ static void set_environment(const struct place *place, enum shim shim, const cha
     setenv("NEW", place->new, 1);
     setenv("BUILD", BUILD_DIR, 1);
     unsetenv("LD_PRELOAD");
+    unsetenv("ETXTBSY_TEST_ALL"); /* ours, and no key of the library */
     if (shim == WITH_SHIM) {
         setenv("ETXTBSY_LOG", place->log, 1);
         setenv("ETXTBSY_SYNC", "none", 1); /* what the order of syncs is has a test of its own */
