@@ -1202,6 +1202,18 @@ Test(stage, is_joined_by_a_second_open)
     cr_expect_str_eq(content("app"), "first second");
 }
 
+/* Somebody else has finished it, and its old target's inode number has come back as another file's. */
+Test(stage, isnt_joined_when_it_is_somebody_elses_file)
+{
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "first");
+    cr_assert_eq(rename(stage_in_directory(), "other"), 0);
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    cr_expect_eq(stage_join(&target, O_WRONLY | O_TRUNC), -1);
+    cr_expect_str_eq(content("other"), "first", "emptied");
+    unlink("other");
+}
+
 Test(stage, is_emptied_by_a_second_open_that_truncates)
 {
     int fd = created("app", O_WRONLY | O_TRUNC, 0);

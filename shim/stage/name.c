@@ -106,3 +106,10 @@ uint64_t generation_name_parse(const char *name, const char *base)
         return 0;
     return number;
 }
+
+bool stage_name_is_of(const char *name, const struct stage_name *parsed, const char *base)
+{
+    size_t length = strlen(base);
+    return (parsed->whole ? length == parsed->base_length : length > parsed->base_length) &&
+           !memcmp(name + 1, base, parsed->base_length);
+}

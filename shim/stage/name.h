@@ -43,6 +43,9 @@ bool stage_name_is_kept(const char *name);
 /* False for anything that stage_name_make doesn't make. */
 bool stage_name_parse(const char *name, struct stage_name *);
 
+/* Whether the name, and what it was parsed into, is that of a stage of `base`; of a cut one that can't be told for sure. */
+bool stage_name_is_of(const char *name, const struct stage_name *, const char *base);
+
 #define GENERATION_MAX UINT64_C(999999999)
 
 /* False where it would be longer than a name can be, or the number isn't one of a generation. */

@@ -10,13 +10,6 @@
 #include "../sys/scratch.h"
 #include "name.h"
 
-static bool is_stage_of(const char *name, const struct stage_name *parsed, const char *base)
-{
-    size_t length = strlen(base);
-    return (parsed->whole ? length == parsed->base_length : length > parsed->base_length) &&
-           !memcmp(name + 1, base, parsed->base_length);
-}
-
 static bool is_held(int dirfd, const char *name)
 {
     int fd = sys_openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
@@ -36,8 +29,8 @@ bool others_hold_stage(int dirfd, const char *base)
         return false;
     if (directory_open(directory, dirfd, ".") == 0)
         while (!found && (name = directory_next(directory)))
-            found = stage_name_parse(name, &parsed) && is_stage_of(name, &parsed, base) && !process_descends_from(parsed.creator) &&
-                    is_held(dirfd, name);
+            found = stage_name_parse(name, &parsed) && stage_name_is_of(name, &parsed, base) &&
+                    !process_descends_from(parsed.creator) && is_held(dirfd, name);
     directory_close(directory);
     scratch_unmap(directory, sizeof *directory);
     errno = saved;

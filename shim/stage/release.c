@@ -84,6 +84,10 @@ static void join(struct stage_release *release, struct known_use known, int fd)
     *release = begin(known);
     release->asker = stage_open_asker(descriptor_link(link, fd));
     release->held = true;
+    if (release->asker >= 0 && !is_known(release->asker, known.slot)) { /* another thread has put something else there */
+        sys_close(release->asker);
+        release->asker = -1;
+    }
     if (release->asker >= 0)
         sys_flock(release->asker, LOCK_SH | LOCK_NB);
     /* While it is held nobody takes its name away for a good reason. */
@@ -130,8 +134,10 @@ int stage_reopen(const struct stage_known *known, int flags)
     if (held < 0 || (sys_fstat(held, &file) == 0 && !file.stx_nlink))
         return -1;
     int fd = sys_openat(AT_FDCWD, descriptor_link(link, held), flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
-    if (fd >= 0)
-        sys_flock(fd, LOCK_SH | LOCK_NB);
+    if (fd >= 0 && sys_flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK) { /* somebody is finishing it */
+        sys_close(fd);
+        return -1;
+    }
     return fd;
 }
 
