@@ -42,9 +42,9 @@ run_mksh() {
 
 run_bash() {
     cp -r "$work/source/bash/tests" tests
-    for helper in recho zecho printenv xcase; do
+    for program in recho zecho printenv xcase; do
         cc -w -D'PARAMS(x)=x' -DHAVE_UNISTD_H -DHAVE_STDLIB_H -DHAVE_STRING_H -I"$work/source/bash" -I"$work/source/bash/include" \
-            -o "tests/$helper" "$work/source/bash/support/$helper.c"
+            -o "tests/$program" "$work/source/bash/support/$program.c"
     done
     for test in tests/run-*; do
         name=${test##*/run-}
