@@ -152,19 +152,25 @@ static bool is_trap(const struct statx *directory, const struct statx *file)
            (S_ISREG(file->stx_mode) && file->stx_nlink > 1);
 }
 
+/* What the directory is; asked without a descriptor, of which there may be few. */
+static bool find_directory(struct statx *directory, char *path)
+{
+    char *base = (char *)text_base(path), first = *base;
+    *base = '\0';
+    bool found = sys_statx(AT_FDCWD, path, 0, directory) == 0;
+    *base = first;
+    return found;
+}
+
 /* Opened for each line, so that a rotated log just goes on; never through a symbolic link that somebody left there. */
 static void send_to_file(char *path, struct delivery *delivery)
 {
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     struct statx directory, file;
-    char *base = (char *)text_base(path);
-    base[-1] = '\0';
-    int parent = sys_openat(AT_FDCWD, base - 1 > path ? path : "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    int fd = parent < 0 || !*base ? -1 : sys_openat(parent, base, flags, 0640);
-    if (fd >= 0 && sys_fstat(parent, &directory) == 0 && sys_fstat(fd, &file) == 0 && !is_trap(&directory, &file))
+    int fd = find_directory(&directory, path) ? sys_openat(AT_FDCWD, path, flags, 0640) : -1;
+    if (fd >= 0 && sys_fstat(fd, &file) == 0 && !is_trap(&directory, &file))
         send_to_descriptor(fd, delivery);
     sys_close_quietly(fd);
-    sys_close_quietly(parent);
 }
 
 static bool is_word(const char *sink, size_t length, const char *word)
