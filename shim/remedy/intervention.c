@@ -5,6 +5,7 @@
 #include "../sys/clock.h"
 #include "../sys/process.h"
 #include "../sys/scratch.h"
+#include "message.h"
 
 #define LOOK_MARK_NS (100 * CLOCK_MS)
 #define WAITING_MARK_NS CLOCK_SECOND
@@ -212,100 +213,6 @@ void intervention_note_wait(struct intervention *intervention)
     event->last_delay_ns = wait->last_delay_ns;
 }
 
-static void add_process(struct text *message, const char *comm, pid_t pid)
-{
-    text_add(message, comm);
-    text_add(message, " (pid ");
-    text_number(message, (uint64_t)pid);
-    text_add(message, ")");
-}
-
-/* "; held by make (pid 17) and 2 more" */
-static void add_holders(struct text *message, const struct event *event)
-{
-    const struct holder_list *holders = event->holders;
-    if (!holders || !holders->count)
-        return;
-    text_add(message, "; held by ");
-    add_process(message, holders->holder[0].comm, holders->holder[0].pid);
-    if (holders->count > 1) {
-        text_add(message, " and ");
-        text_number(message, holders->count - 1);
-        text_add(message, holders->truncated ? " more, at least" : " more");
-    }
-}
-
-/* The same about others who are at work on a file. False when it isn't about that. */
-static bool add_turn(struct text *message, const struct event *event)
-{
-    static const struct {
-        const char *reason, *outcome, *text;
-    } sentences[] = {
-        { STAGE_LOCKED, "waiting", " is locked by another process; waiting for it" },
-        { STAGE_SERIALISED, "waiting", " is being replaced by another process; waiting for it" },
-        { STAGE_LOCKED, "succeeded", " was locked by another process, and no longer is after a wait" },
-        { STAGE_LOCKED, "gave-up", " was locked by another process until the wait ended, and was used all the same" },
-        { STAGE_LOCKED, "observed", " is locked by another process; nothing was done" },
-        { STAGE_SERIALISED, "succeeded", " was being replaced by another process, which has finished after a wait" },
-        { STAGE_SERIALISED, "gave-up", " was being replaced by another process until the wait ended: the last one to finish wins" },
-    };
-    for (size_t i = 0; event->reason && i < sizeof sentences / sizeof *sentences; i++)
-        if (!strcmp(sentences[i].reason, event->reason) && !strcmp(sentences[i].outcome, event->outcome)) {
-            text_add(message, sentences[i].text);
-            return true;
-        }
-    return false;
-}
-
-/* One sentence for a person, from the same facts as the fields. Without an errno nothing was busy: the policy wanted it. */
-static void compose_message(struct intervention *intervention)
-{
-    static const struct {
-        const char *outcome, *busy, *idle;
-    } sentences[] = {
-        { "succeeded", " was busy, and no longer is after a wait", NULL },
-        { "waiting", " is busy; waiting for it", NULL },
-        { "gave-up", " was busy until the wait ended", NULL },
-        { "replaced", " was busy: a new file took its name, the old one lives on for those who run it",
-          ": a new file took its name, the old one lives on for those who use it" },
-        { "created", NULL, " is new: it took its name when it was complete" },
-        { "unchanged", " was busy, and written again with the bytes that it had: it was left as it is",
-          " was written again with the bytes that it had: it was left as it is" },
-        { "in-place", NULL, " can't be replaced: it is written in place" },
-        { "published-early", " was busy: a new file took its name while somebody could still write to it",
-          ": a new file took its name while somebody could still write to it" },
-        { "discarded", " was busy, and then unlinked, moved away or replaced by somebody: what was written is gone",
-          " was unlinked, moved away or replaced by somebody: what was written is gone" },
-        { "aborted", ": the new file could not be finished; it is gone, and what was there before stays", NULL },
-        { "failed", " could not be replaced: the bytes are in the stage, which was kept", NULL },
-        { "pending", " will be replaced when the last holder of the stage lets go", NULL },
-        { "refused", "io_uring was refused, so that the program's files can be seen", NULL },
-        { "observed", " is busy; nothing was done", NULL },
-    };
-    const struct event *event = &intervention->event;
-    struct text message = TEXT(intervention->message);
-    text_add(&message, event->target && event->target[0] ? event->target : event->path ? event->path : "");
-    if (add_turn(&message, event)) {
-        intervention->event.message = intervention->message;
-        return;
-    }
-    for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
-        if (!strcmp(sentences[i].outcome, event->outcome))
-            text_add(&message, !sentences[i].busy || (!event->error && sentences[i].idle) ? sentences[i].idle : sentences[i].busy);
-    if (!strcmp(event->outcome, "replaced") && !strcmp(event->verdict, "transient"))
-        text_add(&message, "; nobody runs it any more");
-    if (event->held_fd >= 0) {
-        text_add(&message, "; this process itself has it open for writing, as descriptor ");
-        text_number(&message, (uint64_t)event->held_fd);
-    } else if (event->reason) {
-        text_add(&message, " (");
-        text_add(&message, event->reason);
-        text_add(&message, ")");
-    }
-    add_holders(&message, event);
-    intervention->event.message = intervention->message;
-}
-
 static size_t compose(struct intervention *intervention, const char *event, const char *outcome, const char *verdict, size_t size)
 {
     intervention->event.event = event;
@@ -315,7 +222,9 @@ static size_t compose(struct intervention *intervention, const char *event, cons
         host_learn(&intervention->host);
         intervention->event.host = &intervention->host;
     }
-    compose_message(intervention);
+    struct text message = TEXT(intervention->message);
+    message_add(&message, &intervention->event);
+    intervention->event.message = intervention->message;
     return event_format(&intervention->event, intervention->line, size);
 }
 
