@@ -76,7 +76,7 @@ $(BUILD)/installed-library: ALWAYS
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
 # Each from the source of its name; the victim is compiled as four kinds of programs call libc.
-PLAIN_PROGRAMS = target cases starts failures storm storms setid loads own_open
+PLAIN_PROGRAMS = target cases starts failures conflicts storms setid loads own_open
 TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static plugin.so victim-plain victim-fortify victim-lfs victim-cxx)
 # A file system of our own, where libfuse is there (Debian: libfuse3-dev).
 FUSE := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)
@@ -140,10 +140,6 @@ check-clang:
 
 include tests/prove.mk
 
-# The log of a real storm, a hundred thousand lines and more, in build/storm.json; takes two minutes.
-storm: all $(BUILD)/tests/storm $(BUILD)/tests/target
-	scripts/storm.sh $(BUILD) 112000
-
 demo:
 	scripts/setup.sh demo
 	$(MAKE) --no-print-directory all
@@ -161,5 +157,5 @@ include scripts/install.mk
 clean:
 	rm -rf build
 
-.PHONY: ALWAYS all check check-clang check-sanitized clean demo lint no-command storm test
+.PHONY: ALWAYS all check check-clang check-sanitized clean demo lint no-command test
 -include $(shell find $(BUILD)/obj $(BUILD)/tests -name '*.d' -type f 2>/dev/null)

@@ -31,7 +31,7 @@ static void make_place(void)
 static void make_storm(void)
 {
     make_place();
-    const char *const argv[] = { BUILD_DIR "/tests/storm", TARGET_PROGRAM, place.directory, "300", NULL };
+    const char *const argv[] = { BUILD_DIR "/tests/conflicts", TARGET_PROGRAM, place.directory, "300", NULL };
     cr_assert_eq(run_program_with(&place, WITH_SHIM, NULL, argv), 0, "%s", read_file(place.err, NULL));
 }
 

@@ -10,7 +10,7 @@
 
 #include "harness.h"
 
-#define STORM BUILD_DIR "/tests/storm"
+#define STORM BUILD_DIR "/tests/conflicts"
 #define CONFLICTS "500"
 
 static struct place place;
@@ -156,7 +156,7 @@ Test(report, is_a_table_with_advice_and_the_waits_over_time)
     EXPECT_TEXT(table, path);
     EXPECT_TEXT(table, "gave up: ");
     EXPECT_TEXT(table, "keeps it open for writing");
-    EXPECT_TEXT(table, "storm has it open for writing itself (descriptor ");
+    EXPECT_TEXT(table, "conflicts has it open for writing itself (descriptor ");
     EXPECT_TEXT(table, "not replaced (hard-links): the file has other names");
     EXPECT_TEXT(table, "Waits over time");
     EXPECT_TEXT(table, "   < 10 ms |");

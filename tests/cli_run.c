@@ -343,7 +343,7 @@ Test(run, says_what_happened_and_who_runs_the_old_version)
 
 Test(run, counts_by_kind_and_names_the_longest_wait)
 {
-    char *const storm[] = { BUILD_DIR "/tests/storm", NULL };
+    char *const storm[] = { BUILD_DIR "/tests/conflicts", NULL };
     char command[PATH_MAX];
     snprintf(command, sizeof command, "mkdir storm; ETXTBSY_LOG=%s " RUN "%s " TARGET_PROGRAM " storm 100", place.log, storm[0]);
     cr_assert_eq(shell(command), 0, "%s", errors());

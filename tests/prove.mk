@@ -10,6 +10,10 @@ prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 prove-storm: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'storm/*' --jobs 1
 
+# The report on a hundred thousand lines and more of a real storm; the log stays in build/conflicts.json.
+prove-report: all $(BUILD)/tests/conflicts $(BUILD)/tests/target
+	scripts/prove-report.sh $(BUILD) 112000
+
 # ---- fuzz -------------------------------------------------------------------------------------------------------------------
 
 FUZZ_SECONDS ?= 600
@@ -43,4 +47,4 @@ prove-system: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	$(BUILD)/tests/run --filter 'system/*'
 	scripts/prove-system.sh $(BUILD)
 
-.PHONY: check-fuzz check-suites fuzzers prove-fuzz prove-kill prove-storm prove-suites prove-system prove-tools
+.PHONY: check-fuzz check-suites fuzzers prove-fuzz prove-kill prove-report prove-storm prove-suites prove-system prove-tools

@@ -1,7 +1,7 @@
 /*
  * A storm of conflicts, so that there is a log to read that nobody wrote by hand:
  *
- *     LD_PRELOAD=libetxtbsy.so ETXTBSY_LOG=/path/log storm TARGET DIRECTORY COUNT
+ *     LD_PRELOAD=libetxtbsy.so ETXTBSY_LOG=/path/log conflicts TARGET DIRECTORY COUNT
  *
  * Meets ETXTBSY about COUNT times, in every way that a program can, on copies of TARGET (tests/programs/target.c) in
  * DIRECTORY, which has to be there. Bounded: each conflict waits for 2 ms at most. Exit status 0: all calls ended as they should.
@@ -25,7 +25,7 @@ extern char **environ;
 #define must(condition)                                                                                                            \
     do {                                                                                                                           \
         if (!(condition)) {                                                                                                        \
-            fprintf(stderr, "storm: line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                                    \
+            fprintf(stderr, "conflicts: line %d: %s: %s\n", __LINE__, #condition, strerror(errno));                                \
             exit(1);                                                                                                               \
         }                                                                                                                          \
     } while (0)
@@ -155,7 +155,7 @@ int main(int argc, char **argv)
     static struct file files[7][FILES];
     static const char *const kinds[] = { "rewritten", "replaced", "shortened", "refused", "awaited", "given-up", "self-held" };
     if (argc != 4) {
-        fputs("usage: storm TARGET DIRECTORY COUNT\n", stderr);
+        fputs("usage: conflicts TARGET DIRECTORY COUNT\n", stderr);
         return 2;
     }
     directory = argv[2];
@@ -166,9 +166,9 @@ int main(int argc, char **argv)
     close(fd);
     setenv("ETXTBSY_MAX_WAIT", "2ms", 1);
     setenv("ETXTBSY_SYNC", "none", 0);
-    if (!getenv("STORM")) { /* the library keeps the variables that a program was started with */
+    if (!getenv("CONFLICTS")) { /* the library keeps the variables that a program was started with */
         char self[PATH_MAX] = "";
-        setenv("STORM", "1", 1);
+        setenv("CONFLICTS", "1", 1);
         must(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
         execv(self, argv);
     }
