@@ -77,7 +77,8 @@ $(BUILD)/installed-library: ALWAYS
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
 # Each from the source of its name; the victim is compiled as four kinds of programs call libc.
 PLAIN_PROGRAMS = target cases starts failures conflicts storms setid loads own_open
-TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static plugin.so victim-plain victim-fortify victim-lfs victim-cxx)
+PLUGINS = plugin.so plugin-sysv.so threaded_plugin.so
+TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static $(PLUGINS) victim-plain victim-fortify victim-lfs victim-cxx)
 # A file system of our own, where libfuse is there (Debian: libfuse3-dev).
 FUSE := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)
 TEST_PROGRAMS += $(if $(FUSE),$(BUILD)/tests/odd_filesystem)
@@ -109,9 +110,15 @@ $(BUILD)/tests/odd_filesystem: tests/programs/odd_filesystem.c
 $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS)): $(BUILD)/tests/%: tests/programs/%.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
-$(BUILD)/tests/plugin.so: PROGRAM_FLAGS += -shared -fPIC
+$(addprefix $(BUILD)/tests/,$(PLUGINS)): PROGRAM_FLAGS += -shared -fPIC
+$(BUILD)/tests/plugin-sysv.so: PROGRAM_FLAGS += -Wl,--hash-style=sysv
+$(BUILD)/tests/plugin-sysv.so: tests/programs/plugin.c
 $(BUILD)/tests/plugin.so: tests/programs/plugin.c
-$(BUILD)/tests/plugin.so $(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
+$(BUILD)/tests/threaded_plugin.so: tests/programs/threaded_plugin.c
+$(addprefix $(BUILD)/tests/,$(PLUGINS)):
+	@mkdir -p $(@D)
+	$(CC) $(PROGRAM_FLAGS) -o $@ $<
+$(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 
@@ -127,7 +134,7 @@ check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang check
 
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
 # LeakSanitizer could look at.
-UNIT_SUITES = @(glob|text|name|policy|wait|event|send|sinks|holders|host|locks|stage|stage_fault|lines|moment|quantiles|timeline)/*
+UNIT_SUITES = @(glob|text|name|policy|wait|event|send|sinks|holders|host|locks|stage|stage_fault|lines|moment|next|quantiles|timeline)/*
 check-sanitized:
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than" $(BUILD)/sanitized/tests/run
 	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/sanitized/tests/run --filter '$(UNIT_SUITES)'

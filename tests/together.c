@@ -194,6 +194,7 @@ Test(together, with_plugins_and_namespaces)
         { "plugin", true },
         { "plugin_bound_to_itself", false },
         { "plugin_in_a_namespace", false },
+        { "plugin_that_waits_for_a_thread", false },
         { "closed_by_a_plugin", true },
         { "functions_of_libc_itself", false },
         { "functions_by_default", true },

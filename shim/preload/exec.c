@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "../remedy/run.h"
+#include "../sys/process.h"
 #include "entries.h"
 
 static int attempt_exec(const struct run *run)
@@ -43,12 +44,12 @@ int wrap_execve(const char *path, char *const argv[], char *const envp[])
 
 int wrap_execv(const char *path, char *const argv[])
 {
-    return start_path("execv", path, argv, environ);
+    return start_path("execv", path, argv, process_environment());
 }
 
 int wrap_execvp(const char *file, char *const argv[])
 {
-    return start_search("execvp", file, argv, environ);
+    return start_search("execvp", file, argv, process_environment());
 }
 
 int wrap_execvpe(const char *file, char *const argv[], char *const envp[])
@@ -99,8 +100,8 @@ static int start_list(const char *op, enum list kind, const char *path, const ch
         argv[i] = (char *)arg;
     argv[length] = NULL;
     if (kind == LIST_SEARCH)
-        return start_search(op, path, argv, environ);
-    return start_path(op, path, argv, kind == LIST ? environ : va_arg(rest, char *const *));
+        return start_search(op, path, argv, process_environment());
+    return start_path(op, path, argv, kind == LIST ? process_environment() : va_arg(rest, char *const *));
 }
 
 int wrap_execl(const char *path, const char *arg, ...)

@@ -1,6 +1,5 @@
 #include "reach.h"
 
-#include <dlfcn.h>
 #include <linux/limits.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +7,8 @@
 #include "../sys/call.h"
 #include "../sys/directory.h"
 #include "../sys/image.h"
+#include "../sys/next.h"
+#include "../sys/process.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
 
@@ -49,7 +50,6 @@ static bool search(const char *file, const char *path, char *candidate)
 
 bool reach_candidate(const struct run *run, char *candidate)
 {
-    extern char **environ;
     int saved = errno;
     bool found = false;
     if (!run->path) { /* EFAULT is the kernel's to say */
@@ -58,7 +58,7 @@ bool reach_candidate(const struct run *run, char *candidate)
         candidate[0] = '\0';
         found = true;
     } else if (run->searches && !strchr(run->path, '/')) {
-        found = *run->path && search(run->path, variable(environ, "PATH"), candidate);
+        found = *run->path && search(run->path, variable(process_environment(), "PATH"), candidate);
     } else {
         struct text text = text_over(candidate, PATH_MAX);
         text_add(&text, run->path);
@@ -83,7 +83,7 @@ bool reach_target(const struct run *run, const char *candidate, struct stage_tar
  * the ids that the new program will have: after a chroot, a change of directory or of user it may not. One without is
  * searched for by ld.so as this one was.
  */
-static bool is_this_library(const char *entry, size_t length, const Dl_info *self)
+static bool is_this_library(const char *entry, size_t length, const char *own_path)
 {
     char *path = scratch_map(PATH_MAX);
     struct statx named, loaded;
@@ -92,10 +92,10 @@ static bool is_this_library(const char *entry, size_t length, const Dl_info *sel
         memcpy(path, entry, length);
         path[length] = '\0';
         const char *expanded = strchr(path, '$'); /* $LIB, $ORIGIN: believed when the name is right */
-        is = !strcmp(text_base(path), text_base(self->dli_fname)) &&
+        is = !strcmp(text_base(path), text_base(own_path)) &&
              (expanded || !strchr(path, '/') ||
               (sys_statx(AT_FDCWD, path, 0, &named) == 0 && sys_may_access(AT_FDCWD, path, R_OK) &&
-               sys_statx(AT_FDCWD, self->dli_fname, 0, &loaded) == 0 && sys_same_file(&named, &loaded)));
+               sys_statx(AT_FDCWD, own_path, 0, &loaded) == 0 && sys_same_file(&named, &loaded)));
     }
     scratch_unmap(path, PATH_MAX);
     return is;
@@ -104,12 +104,12 @@ static bool is_this_library(const char *entry, size_t length, const Dl_info *sel
 static bool names_this_library(const char *list)
 {
     static const char separators[] = " :\t\n";
-    Dl_info self;
-    if (!list || !dladdr((const void *)names_this_library, &self) || !self.dli_fname)
+    const char *own_path = list ? next_own_path() : NULL;
+    if (!own_path)
         return false;
     for (const char *at = list + strspn(list, separators); *at; at += strspn(at, separators)) {
         size_t length = strcspn(at, separators);
-        if (is_this_library(at, length, &self))
+        if (is_this_library(at, length, own_path))
             return true;
         at += length;
     }
@@ -161,9 +161,8 @@ static bool find_relative(const char *list, const char **item)
     static const char separators[] = " :";
     for (const char *at = list + strspn(list, separators); *at; at += strspn(at, separators)) {
         size_t length = strcspn(at, separators);
-        Dl_info self;
-        if (*at != '/' && *at != '$' && memchr(at, '/', length) && dladdr((const void *)find_relative, &self) && self.dli_fname &&
-            strlen(self.dli_fname) == length && !memcmp(self.dli_fname, at, length)) {
+        const char *own_path = *at != '/' && *at != '$' && memchr(at, '/', length) ? next_own_path() : NULL;
+        if (own_path && strlen(own_path) == length && !memcmp(own_path, at, length)) {
             *item = at;
             return true;
         }

@@ -1,13 +1,97 @@
 #include "next.h"
 
-#include <dlfcn.h>
 #include <errno.h>
+#include <gnu/lib-names.h>
+#include <link.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "symbols.h"
+#include "text.h"
+
+struct search {
+    const char *name;     /* NULL: only for ourselves */
+    const char *own_path; /* set when we have come by ourselves */
+    void *first, *behind; /* the first definition of all, and the first behind ours */
+};
+
+/* Objects come in the order in which ld.so looks for a symbol: the program, what is preloaded, and their libraries. */
+static void look_at(struct search *search, const char *path, ElfW(Addr) base, const ElfW(Dyn) * dynamic)
+{
+    void *found = search->name ? symbol_find(base, dynamic, search->name) : NULL;
+    if (!search->first)
+        search->first = found;
+    if (search->own_path && !search->behind)
+        search->behind = found;
+    if (dynamic == _DYNAMIC)
+        search->own_path = path;
+}
+
+/* The loader's list. It hangs on an entry that ld.so fills in for debuggers; only programs have it, not libraries run as such. */
+static const struct link_map *loaded_objects(void)
+{
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR), *dynamic = NULL, *own = NULL;
+    for (unsigned long i = 0, count = getauxval(AT_PHNUM); headers && i < count; i++)
+        if (headers[i].p_type == PT_DYNAMIC)
+            dynamic = headers + i;
+        else if (headers[i].p_type == PT_PHDR)
+            own = headers + i;
+    if (!dynamic || !own)
+        return NULL;
+    ElfW(Addr) base = (ElfW(Addr))headers - own->p_vaddr;
+    for (const ElfW(Dyn) *entry = (const ElfW(Dyn) *)(base + dynamic->p_vaddr); entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr)
+            return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
+    return NULL;
+}
+
+/* Up to libc itself nothing of the list ever changes, whatever other threads load and unload. */
+static void look_without_lock(struct search *search)
+{
+    for (const struct link_map *object = loaded_objects(); object; object = object->l_next) {
+        look_at(search, object->l_name, object->l_addr, object->l_ld);
+        if (!strcmp(text_base(object->l_name), LIBC_SO))
+            return;
+    }
+}
+
+static int look_at_listed(struct dl_phdr_info *object, size_t size, void *search)
+{
+    (void)size;
+    for (int i = 0; i < object->dlpi_phnum; i++)
+        if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            look_at(search, object->dlpi_name, object->dlpi_addr,
+                    (const ElfW(Dyn) *)(object->dlpi_addr + object->dlpi_phdr[i].p_vaddr));
+    return 0;
+}
+
+static struct search look_for(const char *name)
+{
+    struct search search = { .name = name };
+    int saved = errno;
+    look_without_lock(&search);
+    if (!search.own_path) { /* loaded by hand, perhaps into a namespace of its own */
+        search = (struct search){ .name = name };
+        dl_iterate_phdr(look_at_listed, &search);
+        if (!search.behind) /* after libc, so what stands before us is what the program calls */
+            search.behind = search.first;
+    }
+    errno = saved;
+    return search;
+}
 
 next_function next_symbol(const char *name)
 {
-    int saved = errno;
-    /* Stored before it is returned: as a tail call, dlsym would take our caller's library for the place to look behind. */
-    void *volatile symbol = dlsym(RTLD_NEXT, name);
-    errno = saved;
-    return (next_function)symbol;
+    return (next_function)look_for(name).behind;
+}
+
+void *next_shared(const char *name)
+{
+    return look_for(name).first;
+}
+
+const char *next_own_path(void)
+{
+    return look_for(NULL).own_path;
 }

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 
 #include "call.h"
+#include "next.h"
 #include "text.h"
 
 bool process_borrows_memory(void)
@@ -28,6 +29,15 @@ int process_hold_cancellation(void)
 void process_let_cancellation(int held)
 {
     pthread_setcancelstate(held, NULL);
+}
+
+char **process_environment(void)
+{
+    /* libc's own name for it: whichever of its names a program takes a copy of, this one follows. */
+    static char ***environment;
+    if (!environment)
+        environment = next_shared("__environ");
+    return environment ? *environment : NULL;
 }
 
 unsigned process_threads(void)

@@ -22,6 +22,9 @@ bool process_borrows_memory(void);
 int process_hold_cancellation(void);
 void process_let_cancellation(int held);
 
+/* The variables of the process as they are now; NULL where it has cleared them. */
+char **process_environment(void);
+
 /* How many threads the process has; 1 where that can't be found out. */
 unsigned process_threads(void);
 

@@ -49,6 +49,13 @@ static void plugin_in_a_namespace(void)
     write_by(dlmopen(LM_ID_NEWLM, build("tests/plugin.so"), RTLD_NOW));
 }
 
+/* The loader's lock is held while a constructor runs: nobody else may need it, or the scene never ends. */
+static void plugin_that_waits_for_a_thread(void)
+{
+    alarm(20);
+    must(dlopen(build("tests/threaded_plugin.so"), RTLD_NOW) != NULL);
+}
+
 /* Opened where the library sees it, let go of where it doesn't: nothing may be lost by the end. */
 static void closed_by_a_plugin(void)
 {
@@ -88,6 +95,7 @@ static const struct scene scenes[] = {
     SCENE(plugin),
     SCENE(plugin_bound_to_itself),
     SCENE(plugin_in_a_namespace),
+    SCENE(plugin_that_waits_for_a_thread),
     SCENE(closed_by_a_plugin),
     SCENE(functions_of_libc_itself),
     SCENE(functions_by_default),
