@@ -702,9 +702,9 @@ Test(schema, knows_every_action)
     struct json_object *properties = json_object_object_get(schema_get(), "properties");
     struct json_object *words = json_object_object_get(json_object_object_get(properties, "action"), "enum");
     size_t actions = 0;
-    for (; policy_actions[actions]; actions++) {
+    for (; *policy_keys[KEY_ACTION].choices[actions]; actions++) {
         struct event event = good_event();
-        event.action = policy_actions[actions];
+        event.action = policy_keys[KEY_ACTION].choices[actions];
         expect_good(line_of(&event));
     }
     cr_expect_eq(json_object_array_length(words), actions + 1); /* and "none" */

@@ -284,8 +284,8 @@ Test(manual, says_every_key)
         SUCCEEDS("grep -qx '.It Cm %s' scripts/man/etxtbsy.conf.5", policy_key_name(key));
     for (int operation = 0; operation < POLICY_OPERATIONS; operation++)
         SUCCEEDS("grep -q 'Li \\[%s\\]' scripts/man/etxtbsy.conf.5", policy_operation_name(operation));
-    for (const char *const *action = policy_actions; *action; action++)
-        SUCCEEDS("grep -qx '.It Cm %s' scripts/man/etxtbsy.conf.5", *action);
+    for (size_t action = 0; *policy_keys[KEY_ACTION].choices[action]; action++)
+        SUCCEEDS("grep -qx '.It Cm %s' scripts/man/etxtbsy.conf.5", policy_keys[KEY_ACTION].choices[action]);
 }
 
 #define BASH "bash --norc tests/programs/complete.bash scripts/completion/etxtbsy.bash etxtbsy "

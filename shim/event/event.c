@@ -21,7 +21,7 @@ static void add_timestamp(struct json *json, uint64_t now_ns)
 /* The errnos that a conflict, a refusal or a failed commit is made of; any other is said by its number alone. */
 static const struct {
     int error;
-    const char *name, *message;
+    char name[16], message[32];
 } errors[] = {
     { ETXTBSY, "ETXTBSY", "Text file busy" },
     { EACCES, "EACCES", "Permission denied" },

@@ -92,9 +92,7 @@ static bool ends_with(const char *name, size_t length, const char *end)
 
 static bool is_unit(const char *name, size_t length)
 {
-    static const char *const kinds[] = {
-        ".service", ".scope", ".socket", ".mount", ".swap", ".timer", ".path", ".target", ".device"
-    };
+    static const char kinds[][12] = { ".service", ".scope", ".socket", ".mount", ".swap", ".timer", ".path", ".target", ".device" };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (ends_with(name, length, kinds[i]))
             return true;

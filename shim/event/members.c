@@ -84,7 +84,7 @@ size_t member_value(const struct member *member, char *buffer)
 int member_priority(const char *line)
 {
     static const struct {
-        const char *verdict;
+        char verdict[16];
         int priority;
     } priorities[] = {
         { "\"transient\"", LOG_INFO },  { "\"replaced\"", LOG_NOTICE }, { "\"persistent\"", LOG_WARNING },

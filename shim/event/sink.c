@@ -109,10 +109,10 @@ static struct statx stderr_then;
 
 void event_remember_stderr(void)
 {
-    int saved = errno;
-    if (sys_fstat(2, &stderr_then) < 0)
+    if (sys_fstat(2, &stderr_then) < 0) {
         stderr_then = (struct statx){ .stx_mode = S_IFREG }; /* closed: whatever file comes there isn't a log */
-    errno = saved;
+        errno = 0;                                           /* as a program finds it (errno(3)) */
+    }
 }
 
 /* A program that has closed stderr may have something of its own under number 2 by now: a data file, a connection. */

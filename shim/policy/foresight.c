@@ -9,7 +9,7 @@ unsigned policy_foreseen;
 
 static unsigned foresight_of(struct span name, struct span value)
 {
-    if (span_is(value, policy_actions[ACTION_ATOMIC]))
+    if (span_is(value, policy_action_name(ACTION_ATOMIC)))
         return POLICY_ATOMIC;
     return span_is(name, policy_keys[KEY_RESPECT_LOCKS].name) && span_is(value, "on") ? POLICY_LOCKS : 0;
 }
@@ -39,7 +39,7 @@ unsigned policy_foresee(void)
     struct policy_sources sources = policy_sources();
     unsigned found = POLICY_KNOWN | foresight_of_file(sources.system_file) | foresight_of_file(sources.user_file);
     static const struct {
-        const char *variable, *value;
+        char variable[16], value[8];
         unsigned foresight;
     } words[] = {
         { "WRITE", "atomic", POLICY_ATOMIC },

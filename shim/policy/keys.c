@@ -7,13 +7,6 @@
 #define US UINT64_C(1000)
 #define DURATION_EXPECTED "a duration such as 10s, 250ms or 100us"
 
-const char *const policy_actions[] = { "retry", "redirect", "atomic", "observe", "off", NULL };
-static const char *const io_uring_choices[] = { "allow", "refuse", NULL };
-static const char *const holders_choices[] = { "always", "give-up", "never", NULL };
-static const char *const sync_choices[] = { "none", "data", "full", NULL };
-static const char *const hard_links_choices[] = { "refuse", "break", NULL };
-static const char *const switch_choices[] = { "off", "on", NULL };
-
 #define WAITS (1 << ACTION_RETRY | 1 << ACTION_OBSERVE | 1 << ACTION_OFF)
 #define REPLACES (WAITS | 1 << ACTION_REDIRECT | 1 << ACTION_ATOMIC)
 
@@ -24,7 +17,7 @@ const unsigned policy_allowed_actions[] = {
     [POLICY_RENAME] = WAITS,
 };
 
-const char *const policy_expected_action[] = {
+const char policy_expected_action[][48] = {
     [POLICY_EXEC] = "retry, observe or off",
     [POLICY_WRITE] = "retry, redirect, atomic, observe or off",
     [POLICY_TRUNCATE] = "retry, redirect, atomic, observe or off",
@@ -39,39 +32,42 @@ const char *const policy_expected_action[] = {
 
 /* clang-format off */
 const struct key policy_keys[] = {
-    [KEY_LOG] = { "log", KIND_SINKS, true, NULL, "stderr, journal, syslog, none, fd:N or an absolute path, several separated by commas", ALL(0) },
-    [KEY_HOLDERS] = { "holders", KIND_CHOICE, true, holders_choices, "always, give-up or never", ALL(HOLDERS_ALWAYS) },
-    [KEY_CMDLINE] = { "cmdline", KIND_CHOICE, true, switch_choices, "on or off", ALL(SWITCH_OFF) },
-    [KEY_IO_URING] = { "io_uring", KIND_CHOICE, true, io_uring_choices, "allow or refuse", ALL(IO_URING_ALLOW) },
-    [KEY_SYNC] = { "sync", KIND_CHOICE, true, sync_choices, "none, data or full", ALL(SYNC_FULL) },
-    [KEY_HARD_LINKS] = { "hard_links", KIND_CHOICE, true, hard_links_choices, "refuse or break", ALL(HARD_LINKS_REFUSE) },
-    [KEY_KEEP] = { "keep", KIND_COUNT, true, NULL, "a whole number; 0 to keep no replaced file", ALL(0) },
-    [KEY_RESPECT_LOCKS] = { "respect_locks", KIND_CHOICE, true, switch_choices, "on or off", ALL(SWITCH_OFF) },
-    [KEY_SERIALISE] = { "serialise", KIND_CHOICE, true, switch_choices, "on or off", ALL(SWITCH_OFF) },
-    [KEY_ACTION] = { "action", KIND_ACTION, false, policy_actions, NULL,
+    [KEY_LOG] = { "log", KIND_SINKS, true, {}, "stderr, journal, syslog, none, fd:N or an absolute path, several separated by commas", ALL(0) },
+    [KEY_HOLDERS] = { "holders", KIND_CHOICE, true, { "always", "give-up", "never" }, "always, give-up or never", ALL(HOLDERS_ALWAYS) },
+    [KEY_CMDLINE] = { "cmdline", KIND_CHOICE, true, { "off", "on" }, "on or off", ALL(SWITCH_OFF) },
+    [KEY_IO_URING] = { "io_uring", KIND_CHOICE, true, { "allow", "refuse" }, "allow or refuse", ALL(IO_URING_ALLOW) },
+    [KEY_SYNC] = { "sync", KIND_CHOICE, true, { "none", "data", "full" }, "none, data or full", ALL(SYNC_FULL) },
+    [KEY_HARD_LINKS] = { "hard_links", KIND_CHOICE, true, { "refuse", "break" }, "refuse or break", ALL(HARD_LINKS_REFUSE) },
+    [KEY_KEEP] = { "keep", KIND_COUNT, true, {}, "a whole number; 0 to keep no replaced file", ALL(0) },
+    [KEY_RESPECT_LOCKS] = { "respect_locks", KIND_CHOICE, true, { "off", "on" }, "on or off", ALL(SWITCH_OFF) },
+    [KEY_SERIALISE] = { "serialise", KIND_CHOICE, true, { "off", "on" }, "on or off", ALL(SWITCH_OFF) },
+    [KEY_ACTION] = { "action", KIND_ACTION, false, { "retry", "redirect", "atomic", "observe", "off" }, "",
                      { [POLICY_EXEC] = ACTION_RETRY, [POLICY_WRITE] = ACTION_REDIRECT, [POLICY_TRUNCATE] = ACTION_REDIRECT,
                        [POLICY_RENAME] = ACTION_RETRY } },
-    [KEY_FIRST] = { "first", KIND_DURATION, false, NULL, DURATION_EXPECTED, ALL(100 * US) },
-    [KEY_CAP] = { "cap", KIND_DURATION, false, NULL, DURATION_EXPECTED, ALL(8 * CLOCK_MS) },
-    [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, NULL, DURATION_EXPECTED,
+    [KEY_FIRST] = { "first", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(100 * US) },
+    [KEY_CAP] = { "cap", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(8 * CLOCK_MS) },
+    [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, {}, DURATION_EXPECTED,
                        { [POLICY_EXEC] = 10 * CLOCK_SECOND, [POLICY_WRITE] = 2 * CLOCK_SECOND,
                          [POLICY_TRUNCATE] = 2 * CLOCK_SECOND, [POLICY_RENAME] = 2 * CLOCK_SECOND } },
-    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork", KIND_DURATION, false, NULL, DURATION_EXPECTED, ALL(CLOCK_SECOND) },
-    [KEY_MAX_ATTEMPTS] = { "max_attempts", KIND_COUNT, false, NULL, "a whole number; 0 for no limit", ALL(0) },
+    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(CLOCK_SECOND) },
+    [KEY_MAX_ATTEMPTS] = { "max_attempts", KIND_COUNT, false, {}, "a whole number; 0 for no limit", ALL(0) },
 };
 /* clang-format on */
 
 /* Those that are a word. */
-static const char *const sinks[] = { "stderr", "journal", "syslog", "none", NULL };
+static const char sinks[][KEY_WORD_SIZE] = { "stderr", "journal", "syslog", "none", "" };
 
-static const char *const operations[] = {
-    [POLICY_EXEC] = "exec", [POLICY_WRITE] = "write", [POLICY_TRUNCATE] = "truncate", [POLICY_RENAME] = "rename", NULL,
+static const char operations[POLICY_OPERATIONS + 1][KEY_WORD_SIZE] = {
+    [POLICY_EXEC] = "exec",
+    [POLICY_WRITE] = "write",
+    [POLICY_TRUNCATE] = "truncate",
+    [POLICY_RENAME] = "rename",
 };
 
-/* The place of a word in a list that ends with NULL, or -1. */
-static int find_word(const char *const *words, const char *text, size_t length)
+/* The place of a word in a list, or -1. */
+static int find_word(const char (*words)[KEY_WORD_SIZE], const char *text, size_t length)
 {
-    for (int i = 0; words[i]; i++)
+    for (int i = 0; words[i][0]; i++)
         if (strlen(words[i]) == length && !memcmp(words[i], text, length))
             return i;
     return -1;
@@ -100,7 +96,7 @@ static bool is_digit(char c)
 static bool parse_duration(const char *text, size_t length, uint64_t *ns)
 {
     static const struct {
-        const char *name;
+        char name[4];
         uint64_t ns;
     } units[] = {
         { "us", US },
@@ -225,5 +221,5 @@ const char *policy_operation_name(enum policy_operation operation)
 
 const char *policy_action_name(enum policy_action action)
 {
-    return policy_actions[action];
+    return policy_keys[KEY_ACTION].choices[action];
 }

@@ -1,6 +1,9 @@
 /*
  * The one table of configuration keys: name, kind, where it may stand, built-in value. The reader, the environment,
  * `etxtbsy check` and the tests all follow it. For use within policy/ and by those two.
+ *
+ * Like every table of the library it holds its words, and not pointers to them, each of which would be a relocation in every
+ * process that starts.
  */
 #ifndef POLICY_KEYS_H
 #define POLICY_KEYS_H
@@ -9,21 +12,23 @@
 
 enum key_kind { KIND_SINKS, KIND_CHOICE, KIND_ACTION, KIND_DURATION, KIND_COUNT };
 
+/* The length of any word, with its end; a list of words ends with an empty one. */
+#define KEY_WORD_SIZE 16
+
 struct key {
-    const char *name;
+    char name[KEY_WORD_SIZE];
     enum key_kind kind;
     bool global; /* stands before the first section; the others stand in [exec], [write], [truncate] or [rename] */
-    const char *const *choices;
-    const char *expected;
+    char choices[6][KEY_WORD_SIZE];
+    char expected[96];
     uint64_t built_in[POLICY_OPERATIONS];
 };
 
 extern const struct key policy_keys[POLICY_KEYS];
 
-/* The words of enum policy_action, and for each operation a set of the actions that it allows. */
-extern const char *const policy_actions[];
+/* For each operation a set of the actions that it allows. */
 extern const unsigned policy_allowed_actions[POLICY_OPERATIONS];
-extern const char *const policy_expected_action[POLICY_OPERATIONS];
+extern const char policy_expected_action[POLICY_OPERATIONS][48];
 
 /*
  * Reads `text` as a value of `key` for `operation`. Returns NULL when it is one, else what was expected. A KIND_SINKS value

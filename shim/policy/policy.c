@@ -320,7 +320,7 @@ static void add_duration(struct text *text, uint64_t ns)
 {
     static const struct {
         uint64_t ns;
-        const char *name;
+        char name[4];
     } units[] = {
         { CLOCK_SECOND, "s" },
         { CLOCK_MS, "ms" },

@@ -7,14 +7,25 @@
 #include "../remedy/run.h"
 #include "entries.h"
 
+#define PRELOAD "LD_PRELOAD="
+
 static bool is_relative(const char *list)
 {
     return list[0] != '/' && list[0] != '\0';
 }
 
+/* As strncmp would say; that would have to be looked up, in every process that starts. */
+static bool starts_with(const char *entry, const char *start)
+{
+    for (; *start; entry++, start++)
+        if (*entry != *start)
+            return false;
+    return true;
+}
+
 static bool is_ours(const char *entry)
 {
-    return !strncmp(entry, "ETXTBSY_", 8);
+    return starts_with(entry, "ETXTBSY_");
 }
 
 static void take_ours_away(char **environment)
@@ -39,11 +50,10 @@ __attribute__((constructor)) static void enter(int argc, char **argv, char **env
     bool ours = false, relative = false;
     event_remember_stderr();
     for (char **entry = environment; *entry; entry++) {
-        const char *at = *entry;
-        if (at[0] == 'E' && at[1] == 'T' && at[2] == 'X' && at[3] == 'T')
+        if (**entry == 'E' && is_ours(*entry))
             ours = true;
-        else if (at[0] == 'L' && at[1] == 'D' && at[2] == '_' && at[3] == 'P' && !strncmp(at, "LD_PRELOAD=", 11))
-            relative = is_relative(at + 11);
+        else if (**entry == 'L' && starts_with(*entry, PRELOAD))
+            relative = is_relative(*entry + strlen(PRELOAD));
     }
     if (likely(!ours && !relative))
         return;

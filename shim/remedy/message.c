@@ -31,7 +31,7 @@ static void add_holders(struct text *message, const struct event *event)
 static bool add_turn(struct text *message, const struct event *event)
 {
     static const struct {
-        const char *reason, *outcome, *text;
+        char reason[16], outcome[16], text[96];
     } sentences[] = {
         { STAGE_LOCKED, "waiting", " is locked by another process; waiting for it" },
         { STAGE_SERIALISED, "waiting", " is being replaced by another process; waiting for it" },
@@ -53,33 +53,34 @@ static bool add_turn(struct text *message, const struct event *event)
 void message_add(struct text *message, const struct event *event)
 {
     static const struct {
-        const char *outcome, *busy, *idle;
+        char outcome[16], busy[96], idle[80];
     } sentences[] = {
-        { "succeeded", " was busy, and no longer is after a wait", NULL },
-        { "waiting", " is busy; waiting for it", NULL },
-        { "gave-up", " was busy until the wait ended", NULL },
+        { "succeeded", " was busy, and no longer is after a wait", "" },
+        { "waiting", " is busy; waiting for it", "" },
+        { "gave-up", " was busy until the wait ended", "" },
         { "replaced", " was busy: a new file took its name, the old one lives on for those who run it",
           ": a new file took its name, the old one lives on for those who use it" },
-        { "created", NULL, " is new: it took its name when it was complete" },
+        { "created", "", " is new: it took its name when it was complete" },
         { "unchanged", " was busy, and written again with the bytes that it had: it was left as it is",
           " was written again with the bytes that it had: it was left as it is" },
-        { "in-place", NULL, " can't be replaced: it is written in place" },
+        { "in-place", "", " can't be replaced: it is written in place" },
         { "published-early", " was busy: a new file took its name while somebody could still write to it",
           ": a new file took its name while somebody could still write to it" },
         { "discarded", " was busy, and then unlinked, moved away or replaced by somebody: what was written is gone",
           " was unlinked, moved away or replaced by somebody: what was written is gone" },
-        { "aborted", ": the new file could not be finished; it is gone, and what was there before stays", NULL },
-        { "failed", " could not be replaced: the bytes are in the stage, which was kept", NULL },
-        { "pending", " will be replaced when the last holder of the stage lets go", NULL },
-        { "refused", "io_uring was refused, so that the program's files can be seen", NULL },
-        { "observed", " is busy; nothing was done", NULL },
+        { "aborted", ": the new file could not be finished; it is gone, and what was there before stays", "" },
+        { "failed", " could not be replaced: the bytes are in the stage, which was kept", "" },
+        { "pending", " will be replaced when the last holder of the stage lets go", "" },
+        { "refused", "io_uring was refused, so that the program's files can be seen", "" },
+        { "observed", " is busy; nothing was done", "" },
     };
     text_add(message, event->target && event->target[0] ? event->target : event->path ? event->path : "");
     if (add_turn(message, event))
         return;
     for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
         if (!strcmp(sentences[i].outcome, event->outcome))
-            text_add(message, !sentences[i].busy || (!event->error && sentences[i].idle) ? sentences[i].idle : sentences[i].busy);
+            text_add(message,
+                     !sentences[i].busy[0] || (!event->error && sentences[i].idle[0]) ? sentences[i].idle : sentences[i].busy);
     if (!strcmp(event->outcome, "replaced") && !strcmp(event->verdict, "transient"))
         text_add(message, "; nobody runs it any more");
     if (event->held_fd >= 0) {

@@ -396,19 +396,23 @@ static void undo(struct birth *birth)
         known_abandon(birth->known);
 }
 
+/* Each step says why it couldn't be done, or NULL. */
+static const char *go_through(struct birth *birth)
+{
+    const char *reason;
+    (void)((reason = open_directory(birth)) || (reason = find_obstacle(birth)) || (reason = take_turn(birth)) ||
+           (reason = make_file(birth)) || (reason = give_flags(birth)) || (reason = copy_content(birth)) ||
+           (reason = give_attributes(birth)) || (reason = clear_litter(birth)) || (reason = give_name(birth)) ||
+           (reason = look_around(birth)) || (reason = make_known(birth)) || (reason = open_for_caller(birth)));
+    return reason;
+}
+
 int stage_create(const struct stage_request *request, const char **reason)
 {
-    static const char *(*const steps[])(struct birth *) = {
-        open_directory,  find_obstacle, take_turn, make_file,   give_flags, copy_content,
-        give_attributes, clear_litter,  give_name, look_around, make_known, open_for_caller,
-    };
     stage_forget_gone();
     struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1, .turn = -1 };
 
-    *reason = NULL;
-    for (size_t i = 0; i < sizeof steps / sizeof *steps && !*reason; i++)
-        *reason = steps[i](&birth);
-
+    *reason = go_through(&birth);
     if (*reason)
         undo(&birth);
     else if (is_trackable(&birth)) {

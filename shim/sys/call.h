@@ -1,8 +1,8 @@
 /*
  * The system calls that the shim makes, each as one line over one replaceable function.
  *
- * Every call goes through one pointer, so that a unit test can make the third rename fail, and so that none of them comes
- * back through the shim's own wrappers: it leads to libc's syscall(), looked up behind this library.
+ * Every call goes through one pointer, so that a unit test can make the third rename fail; it leads past the shim's own
+ * wrappers into the kernel.
  *
  * All of it may be called from anywhere: before constructors, in a signal handler, in a vfork child. Nothing allocates
  * and nothing is a cancellation point. Failure is -1 and errno, as in libc.

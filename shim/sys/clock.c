@@ -27,7 +27,7 @@ static void sleep_for(uint64_t ns)
     if (process_borrows_memory())
         clock_rest(ns);
     else
-        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+        nanosleep(&pause, NULL);
 }
 
 void (*clock_sleep)(uint64_t ns) = sleep_for;
