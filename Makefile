@@ -56,7 +56,8 @@ $(BUILD)/obj/%.o: shim/%.c
 
 # ---- the command ------------------------------------------------------------------------------------------------------------
 
-COMMAND_FLAGS = $(shell pkg-config --cflags $(COMMAND_NEEDS))
+# Logs and files of any size, also where off_t has 32 bits.
+COMMAND_FLAGS = -D_FILE_OFFSET_BITS=64 $(shell pkg-config --cflags $(COMMAND_NEEDS))
 COMMAND_LIBS = $(shell pkg-config --libs $(COMMAND_NEEDS)) -lm
 
 $(BUILD)/etxtbsy: $(call objects,cli $(BELOW_PRELOAD))
@@ -79,10 +80,16 @@ TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tes
 PLAIN_PROGRAMS = target cases starts failures conflicts storms setid loads own_open
 PLUGINS = plugin.so plugin-sysv.so threaded_plugin.so
 TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static $(PLUGINS) victim-plain victim-fortify victim-lfs victim-cxx)
+# Where time_t has 32 bits there is a fifth kind.
+ifeq ($(shell echo __TIMESIZE | $(CC) -E -P -include features.h - 2>/dev/null | tail -n 1),32)
+TEST_PROGRAMS += $(BUILD)/tests/victim-time64
+endif
 # A file system of our own, where libfuse is there (Debian: libfuse3-dev).
 FUSE := $(shell pkg-config --exists fuse3 2>/dev/null && echo yes)
 TEST_PROGRAMS += $(if $(FUSE),$(BUILD)/tests/odd_filesystem)
-TEST_PATHS = '-DBUILD_DIR="$(abspath $(BUILD))"' '-DSOURCE_DIR="$(abspath .)"'
+# What they test need not have been built as they are: programs and a library of another word size, or of another libc.
+TESTED ?= $(BUILD)
+TEST_PATHS = '-DBUILD_DIR="$(abspath $(TESTED))"' '-DSOURCE_DIR="$(abspath .)"'
 
 COMMAND_PARTS = $(filter-out %/main.o,$(call objects,cli))
 $(BUILD)/tests/run: $(TEST_OBJECTS) $(COMMAND_PARTS) $(call objects,$(BELOW_PRELOAD))
@@ -101,6 +108,8 @@ $(BUILD)/tests/victim-fortify: PROGRAM_FLAGS += -O2 -D_FORTIFY_SOURCE=2
 $(BUILD)/tests/victim-fortify: tests/programs/victim.c
 $(BUILD)/tests/victim-lfs: PROGRAM_FLAGS += -D_FILE_OFFSET_BITS=64
 $(BUILD)/tests/victim-lfs: tests/programs/victim.c
+$(BUILD)/tests/victim-time64: PROGRAM_FLAGS += -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
+$(BUILD)/tests/victim-time64: tests/programs/victim.c
 $(BUILD)/tests/victim-cxx: tests/programs/victim.c
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(PROGRAM_FLAGS) -o $@ $<
@@ -115,10 +124,7 @@ $(BUILD)/tests/plugin-sysv.so: PROGRAM_FLAGS += -Wl,--hash-style=sysv
 $(BUILD)/tests/plugin-sysv.so: tests/programs/plugin.c
 $(BUILD)/tests/plugin.so: tests/programs/plugin.c
 $(BUILD)/tests/threaded_plugin.so: tests/programs/threaded_plugin.c
-$(addprefix $(BUILD)/tests/,$(PLUGINS)):
-	@mkdir -p $(@D)
-	$(CC) $(PROGRAM_FLAGS) -o $@ $<
-$(BUILD)/tests/victim-plain $(BUILD)/tests/victim-fortify $(BUILD)/tests/victim-lfs:
+$(addprefix $(BUILD)/tests/,$(PLUGINS) $(addprefix victim-,plain fortify lfs time64)):
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) -o $@ $<
 
@@ -129,8 +135,11 @@ test:
 	scripts/setup.sh test
 	$(MAKE) --no-print-directory check
 
-check: all $(BUILD)/tests/run $(TEST_PROGRAMS) check-sanitized check-clang check-fuzz check-suites
+check: suite check-sanitized check-clang check-fuzz check-suites
 	$(BUILD)/tests/run
+
+# All that the tests need.
+suite: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
 # LeakSanitizer could look at.
@@ -164,5 +173,5 @@ include scripts/install.mk
 clean:
 	rm -rf build
 
-.PHONY: ALWAYS all check check-clang check-sanitized clean demo lint no-command test
+.PHONY: ALWAYS all check check-clang check-sanitized clean demo lint no-command suite test
 -include $(shell find $(BUILD)/obj $(BUILD)/tests -name '*.d' -type f 2>/dev/null)

@@ -439,10 +439,11 @@ Test(doctor, knows_other_machines_and_libraries)
     size_t length;
     char *content = read_file(place.target, &length);
     char *loader = memmem(content, length, "/lib64/ld-linux", 15);
-    patch(place.target, 4, "\1", 1); /* e_ident[EI_CLASS]: 32 bits */
+    const bool is_long = sizeof(void *) == 8;
+    patch(place.target, 4, is_long ? "\1" : "\2", 1); /* e_ident[EI_CLASS]: 32 bits, 64 bits */
     cr_expect_eq(etxtbsy(NULL, "doctor $TARGET"), 1);
-    expect_finding("problem", "ELF class", "is a 32-bit program");
-    patch(place.target, 4, "\2", 1);
+    expect_finding("problem", "ELF class", is_long ? "is a 32-bit program" : "is a 64-bit program");
+    patch(place.target, 4, is_long ? "\2" : "\1", 1);
     if (!loader) {
         fprintf(stderr, "skipped: this machine's loader has another name\n");
         return;

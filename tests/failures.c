@@ -85,6 +85,13 @@ static const struct row {
 
 #define ROWS (sizeof rows / sizeof *rows)
 
+/* Where off_t has 32 bits, programs that want 64 call it by another name. */
+static bool is_op(const char *op, const char *expected)
+{
+    size_t length = strlen(expected);
+    return !strncmp(op, expected, length) && (!op[length] || !strcmp(op + length, "64"));
+}
+
 static void expect_aborted(const struct place *place, const char *what, const char *op, const char *error)
 {
     struct json_object *lines = log_lines(place);
@@ -99,7 +106,7 @@ static void expect_aborted(const struct place *place, const char *what, const ch
         cr_expect_str_eq(line_string(line, "target"), place->target, "%s", what);
         cr_expect_not_null(strstr(line_string(line, "stage"), "/.target.etxtbsy-"), "%s", what);
         if (op)
-            cr_expect_str_eq(line_string(line, "op"), op, "%s: op is %s", what, line_string(line, "op"));
+            cr_expect(is_op(line_string(line, "op"), op), "%s: op is %s", what, line_string(line, "op"));
     }
     json_object_put(lines);
 }
@@ -284,8 +291,9 @@ Test(failures, that_no_disk_gives_at_will_leave_the_old_file, .timeout = 60)
         const struct injected *row = &injections[i];
         place_reset(&place);
         pid_t running = run_busy(place.target);
-        snprintf(command, sizeof command, "LD_PRELOAD= exec strace -o /dev/null -e inject=%s:error=%s -E LD_PRELOAD=" LIBRARY " %s",
-                 row->call, row->error, row->command);
+        snprintf(command, sizeof command,
+                 "LD_PRELOAD= exec strace -o /dev/null -e 'inject=/^%s(64)?$:error=%s' -E LD_PRELOAD=" LIBRARY " %s", row->call,
+                 row->error, row->command);
         cr_expect_neq(status_code(run_shell(&place, WITH_SHIM, NULL, command)), 0, "%s", row->name);
         expect_old(&place, row->name);
         char error[20];
@@ -318,7 +326,7 @@ Test(failures, that_harm_no_byte_abort_nothing, .timeout = 60)
         place_reset(&place);
         pid_t running = run_busy(place.target);
         snprintf(command, sizeof command,
-                 "LD_PRELOAD= exec strace -f -o /dev/null -e inject=%s:error=%s -E LD_PRELOAD=" LIBRARY " %s", row->call,
+                 "LD_PRELOAD= exec strace -f -o /dev/null -e 'inject=/^%s(64)?$:error=%s' -E LD_PRELOAD=" LIBRARY " %s", row->call,
                  row->error, row->command);
         run_shell(&place, WITH_SHIM, NULL, command);
         cr_expect(same_content(place.target, place.new), "%s: the target isn't the new file", row->name);

@@ -347,19 +347,19 @@ static int visible(const struct dirent *entry)
     return strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
 }
 
-static unsigned long hash_of(const char *bytes, size_t length)
+static uint64_t hash_of(const char *bytes, size_t length)
 {
-    unsigned long hash = 14695981039346656037UL;
+    uint64_t hash = UINT64_C(14695981039346656037);
     for (size_t at = 0; at < length; at++)
-        hash = (hash ^ (unsigned char)bytes[at]) * 1099511628211UL;
+        hash = (hash ^ (unsigned char)bytes[at]) * UINT64_C(1099511628211);
     return hash;
 }
 
 /* Of all extended attributes, in whatever order they are. */
-static unsigned long hash_of_attributes(const char *path)
+static uint64_t hash_of_attributes(const char *path)
 {
     char names[4096], value[4096];
-    unsigned long hash = 0;
+    uint64_t hash = 0;
     ssize_t length = llistxattr(path, names, sizeof names);
     for (const char *name = names; name < names + length; name += strlen(name) + 1) {
         ssize_t size = lgetxattr(path, name, value, sizeof value);
@@ -377,7 +377,7 @@ static void add_tree(FILE *text, const char *directory)
         struct stat file;
         snprintf(path, sizeof path, "%s/%s", directory, entries[i]->d_name);
         if (lstat(path, &file) == 0) {
-            unsigned long hash = 0;
+            uint64_t hash = 0;
             if (S_ISREG(file.st_mode)) {
                 size_t length;
                 char *content = read_file(path, &length);
@@ -386,8 +386,8 @@ static void add_tree(FILE *text, const char *directory)
             } else if (S_ISLNK(file.st_mode)) {
                 (void)!readlink(path, link, sizeof link - 1);
             }
-            fprintf(text, "%s %o %u %u %lu %lx %lx %s\n", path, file.st_mode, file.st_uid, file.st_gid,
-                    (unsigned long)file.st_nlink, hash, hash_of_attributes(path), link);
+            fprintf(text, "%s %o %u %u %lu %llx %llx %s\n", path, file.st_mode, file.st_uid, file.st_gid,
+                    (unsigned long)file.st_nlink, (unsigned long long)hash, (unsigned long long)hash_of_attributes(path), link);
             if (S_ISDIR(file.st_mode))
                 add_tree(text, path);
         }

@@ -24,6 +24,13 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* The head of what a program's own struct stat is when its time_t is 64 bits in a libc of 32; and a struct that nobody here reads.
+ */
+struct stat_time64 {
+    uint64_t st_dev, st_ino;
+};
+struct rusage_time64;
+
 #define LEFT_OUT(name, reason)
 #define ENTRY(result, name, parameters) result wrap_##name parameters __asm__(#name) EXPORT;
 #include "entries.def"

@@ -53,8 +53,8 @@ int wrap_open64(const char *path, int flags, mode_t mode)
 {
     if (is_reader(flags))
         return NEXT(open64)(path, flags, mode);
-    int fd = is_foreseen(flags) ? forestall("open64", AT_FDCWD, path, flags, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(open64)(path, flags, mode), "open64", AT_FDCWD, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("open64", AT_FDCWD, path, flags | O_LARGEFILE, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(open64)(path, flags, mode), "open64", AT_FDCWD, path, flags | O_LARGEFILE, mode);
 }
 
 int wrap___open(const char *path, int flags, mode_t mode)
@@ -65,8 +65,8 @@ int wrap___open(const char *path, int flags, mode_t mode)
 
 int wrap___open64(const char *path, int flags, mode_t mode)
 {
-    int fd = is_foreseen(flags) ? forestall("__open64", AT_FDCWD, path, flags, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__open64)(path, flags, mode), "__open64", AT_FDCWD, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("__open64", AT_FDCWD, path, flags | O_LARGEFILE, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open64)(path, flags, mode), "__open64", AT_FDCWD, path, flags | O_LARGEFILE, mode);
 }
 
 int wrap_openat(int dirfd, const char *path, int flags, mode_t mode)
@@ -81,8 +81,8 @@ int wrap_openat64(int dirfd, const char *path, int flags, mode_t mode)
 {
     if (is_reader(flags))
         return NEXT(openat64)(dirfd, path, flags, mode);
-    int fd = is_foreseen(flags) ? forestall("openat64", dirfd, path, flags, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(openat64)(dirfd, path, flags, mode), "openat64", dirfd, path, flags, mode);
+    int fd = is_foreseen(flags) ? forestall("openat64", dirfd, path, flags | O_LARGEFILE, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(openat64)(dirfd, path, flags, mode), "openat64", dirfd, path, flags | O_LARGEFILE, mode);
 }
 
 #define CREAT_FLAGS (O_WRONLY | O_CREAT | O_TRUNC)
@@ -95,8 +95,8 @@ int wrap_creat(const char *path, mode_t mode)
 
 int wrap_creat64(const char *path, mode_t mode)
 {
-    int fd = is_foreseen(CREAT_FLAGS) ? forestall("creat64", AT_FDCWD, path, CREAT_FLAGS, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(creat64)(path, mode), "creat64", AT_FDCWD, path, CREAT_FLAGS, mode);
+    int fd = is_foreseen(CREAT_FLAGS) ? forestall("creat64", AT_FDCWD, path, CREAT_FLAGS | O_LARGEFILE, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(creat64)(path, mode), "creat64", AT_FDCWD, path, CREAT_FLAGS | O_LARGEFILE, mode);
 }
 
 /* The fortified names, called where the compiler sees no mode: libc's own check for one runs first. */
@@ -108,8 +108,8 @@ int wrap___open_2(const char *path, int flags)
 
 int wrap___open64_2(const char *path, int flags)
 {
-    int fd = is_foreseen(flags) ? forestall("__open64_2", AT_FDCWD, path, flags, 0) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__open64_2)(path, flags), "__open64_2", AT_FDCWD, path, flags, 0);
+    int fd = is_foreseen(flags) ? forestall("__open64_2", AT_FDCWD, path, flags | O_LARGEFILE, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open64_2)(path, flags), "__open64_2", AT_FDCWD, path, flags | O_LARGEFILE, 0);
 }
 
 int wrap___openat_2(int dirfd, const char *path, int flags)
@@ -120,6 +120,6 @@ int wrap___openat_2(int dirfd, const char *path, int flags)
 
 int wrap___openat64_2(int dirfd, const char *path, int flags)
 {
-    int fd = is_foreseen(flags) ? forestall("__openat64_2", dirfd, path, flags, 0) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__openat64_2)(dirfd, path, flags), "__openat64_2", dirfd, path, flags, 0);
+    int fd = is_foreseen(flags) ? forestall("__openat64_2", dirfd, path, flags | O_LARGEFILE, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__openat64_2)(dirfd, path, flags), "__openat64_2", dirfd, path, flags | O_LARGEFILE, 0);
 }

@@ -100,3 +100,26 @@ int wrap_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
     }
     return result;
 }
+
+#ifdef HAS_TIME64_NAMES
+static int answer_time64(int result, int fd, struct stat_time64 *file)
+{
+    struct stage_identity identity;
+    if (find_identity(result, fd, &identity)) {
+        file->st_dev = makedev(identity.major, identity.minor);
+        file->st_ino = identity.inode;
+    }
+    return result;
+}
+
+int wrap___fstat64_time64(int fd, struct stat_time64 *file)
+{
+    return answer_time64(NEXT(__fstat64_time64)(fd, file), fd, file);
+}
+
+int wrap___fstatat64_time64(int dirfd, const char *path, struct stat_time64 *file, int flags)
+{
+    int result = NEXT(__fstatat64_time64)(dirfd, path, file, flags);
+    return unlikely(stage_known_count) && is_of_descriptor(path, flags) ? answer_time64(result, dirfd, file) : result;
+}
+#endif

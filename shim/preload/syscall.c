@@ -107,6 +107,16 @@ static long answer_write(long result, int fd)
     return result;
 }
 
+/* The length as a number, and as the words that it came in. */
+static long truncate_to(long number, const char *path, int64_t length, long b, long c)
+{
+    int done;
+    if (is_atomic_foreseen() && write_truncate_atomic("syscall", path, length, &done))
+        return done;
+    long result = call(number, (long)path, b, c, 0, 0, 0);
+    return result < 0 && errno == ETXTBSY ? write_truncate("syscall", path, length) : result;
+}
+
 long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
     struct write_open open;
@@ -126,13 +136,8 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
         return open_by(number, a, b, c, d, &open);
     case SYS_openat2:
         return open_by_how(a, b, (const struct open_how *)c, d);
-    case SYS_truncate: {
-        int done;
-        if (is_atomic_foreseen() && write_truncate_atomic("syscall", (const char *)a, b, &done))
-            return done;
-        long result = call(number, a, b, c, d, e, f);
-        return result < 0 && errno == ETXTBSY ? write_truncate("syscall", (const char *)a, b) : result;
-    }
+    case SYS_truncate:
+        return truncate_to(number, (const char *)a, b, b, c);
 #ifdef SYS_rename
     case SYS_rename:
         return change_name(AT_FDCWD, a, AT_FDCWD, b, number, (long[]){ a, b, c, d, e });
@@ -179,6 +184,12 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
     case SYS_copy_file_range:
     case SYS_splice:
         return answer_write(call(number, a, b, c, d, e, f), (int)c);
+#ifdef __i386__
+    case SYS_truncate64: /* the low word first */
+        return truncate_to(number, (const char *)a, (int64_t)c << 32 | (uint32_t)b, b, c);
+    case SYS_waitpid:
+        return wrap_waitpid((pid_t)a, (int *)b, (int)c);
+#endif
     case SYS_wait4:
         return wrap_wait4((pid_t)a, (int *)b, (int)c, (struct rusage *)d);
     case SYS_flock:

@@ -72,3 +72,19 @@ int wrap_waitid(idtype_t kind, id_t which, siginfo_t *info, int options)
         }
     return result;
 }
+
+#ifdef HAS_TIME64_NAMES
+pid_t wrap___wait3_time64(int *status, int options, struct rusage_time64 *usage)
+{
+    int own = 0;
+    status = status ? status : &own;
+    return answer(NEXT(__wait3_time64)(status, options, usage), status);
+}
+
+pid_t wrap___wait4_time64(pid_t which, int *status, int options, struct rusage_time64 *usage)
+{
+    int own = 0;
+    status = status ? status : &own;
+    return answer(NEXT(__wait4_time64)(which, status, options, usage), status);
+}
+#endif

@@ -67,7 +67,7 @@ int spawn_files_open(const void *actions, const char *path, int flags, mode_t mo
     static const char op[] = "posix_spawn_file_actions_addopen";
     int saved = errno, fd = -1;
     const struct write_open open = {
-        .op = op, .dirfd = AT_FDCWD, .path = path, .flags = flags | O_CLOEXEC, .mode = mode, .only_stage = true
+        .op = op, .dirfd = AT_FDCWD, .path = path, .flags = flags | O_LARGEFILE | O_CLOEXEC, .mode = mode, .only_stage = true
     };
     if (is_busy(path, flags))
         fd = write_open_at_once(&open);

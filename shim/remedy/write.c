@@ -15,7 +15,7 @@
 static int open_again(const struct write_open *open)
 {
     if (!open->resolve)
-        return sys_openat(open->dirfd, open->path, open->flags, open->mode);
+        return sys_openat_as(open->dirfd, open->path, open->flags, open->mode);
     struct open_how how = { .flags = (uint64_t)open->flags,
                             .mode = open->flags & O_CREAT ? open->mode : 0,
                             .resolve = open->resolve };
@@ -239,7 +239,7 @@ int write_open_at_once(const struct write_open *open)
 
 int write_truncate(const char *op, const char *path, int64_t length)
 {
-    const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_CLOEXEC };
+    const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_LARGEFILE | O_CLOEXEC };
     return remedy(&open, POLICY_TRUNCATE, length, true);
 }
 
@@ -297,7 +297,7 @@ int write_open_atomic(const struct write_open *open)
 
 bool write_truncate_atomic(const char *op, const char *path, int64_t length, int *result)
 {
-    const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_CLOEXEC };
+    const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_LARGEFILE | O_CLOEXEC };
     int fd = length < 0 ? -1 : forestall(&open, POLICY_TRUNCATE, length);
     if (fd >= 0)
         *result = truncate_stage(op, fd, length);

@@ -310,7 +310,8 @@ static int open_named(int dirfd, const char *name, uint64_t device, uint64_t ino
         return -1;
     flags &= ~(O_CREAT | O_EXCL);
     if (sys_fstat(path, &file) == 0 && file.stx_ino == inode && sys_device(&file) == device)
-        fd = flags & O_NOFOLLOW ? sys_openat(dirfd, name, flags, 0) : sys_openat(AT_FDCWD, descriptor_link(link, path), flags, 0);
+        fd = flags & O_NOFOLLOW ? sys_openat_as(dirfd, name, flags, 0)
+                                : sys_openat_as(AT_FDCWD, descriptor_link(link, path), flags, 0);
     /* `path` has the lowest number that was free. */
     if (fd < 0 || (lock && sys_flock(fd, LOCK_SH | LOCK_NB) < 0) || sys_dup3(fd, path, flags & O_CLOEXEC) < 0) {
         sys_close_quietly(fd);

@@ -133,7 +133,7 @@ int stage_reopen(const struct stage_known *known, int flags)
     struct statx file;
     if (held < 0 || (sys_fstat(held, &file) == 0 && !file.stx_nlink))
         return -1;
-    int fd = sys_openat(AT_FDCWD, descriptor_link(link, held), flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
+    int fd = sys_openat_as(AT_FDCWD, descriptor_link(link, held), flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
     if (fd >= 0 && sys_flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK) { /* somebody is finishing it */
         sys_close(fd);
         return -1;
@@ -146,7 +146,7 @@ static void replace_description(int fd)
 {
     char link[DESCRIPTOR_LINK_SIZE];
     int flags = sys_fcntl(fd, F_GETFL, 0), cloexec = sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0;
-    int fresh = sys_openat(AT_FDCWD, descriptor_link(link, fd), (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC, 0);
+    int fresh = sys_openat_as(AT_FDCWD, descriptor_link(link, fd), (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC, 0);
     if (flags < 0 || fresh < 0)
         return;
     sys_lseek(fresh, sys_lseek(fd, 0, SEEK_CUR), SEEK_SET);

@@ -31,19 +31,16 @@ extern sys_function *sys_entry;
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
-#ifndef O_LARGEFILE
-#define O_LARGEFILE 0
-#endif
-/* glibc defines O_LARGEFILE as 0 on 64-bit machines, where the kernel sets it itself; 32-bit x86 needs the kernel's bit. */
-#ifdef __i386__
-#define SYS_LARGEFILE 0100000
-#else
-#define SYS_LARGEFILE 0
-#endif
+/* For somebody else, who may ask for the flags: with these and no others. */
+static inline int sys_openat_as(int dirfd, const char *path, int flags, mode_t mode)
+{
+    return (int)sys_call(SYS_openat, dirfd, path, flags, mode);
+}
 
+/* For the shim: glibc's O_LARGEFILE is 0 on 64-bit machines, where files of any size can be opened without it. */
 static inline int sys_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
-    return (int)sys_call(SYS_openat, dirfd, path, flags | SYS_LARGEFILE, mode);
+    return sys_openat_as(dirfd, path, flags | O_LARGEFILE, mode);
 }
 
 static inline int sys_close(int fd)
@@ -162,8 +159,15 @@ static inline int sys_fchown(int fd, uid_t uid, gid_t gid)
 
 static inline int sys_set_times(int fd, const struct statx *file)
 {
-    struct timespec times[2] = { { file->stx_atime.tv_sec, file->stx_atime.tv_nsec },
-                                 { file->stx_mtime.tv_sec, file->stx_mtime.tv_nsec } };
+    const struct statx_timestamp *atime = &file->stx_atime, *mtime = &file->stx_mtime;
+#ifdef SYS_utimensat_time64 /* where time_t may have 32 bits; since Linux 5.1 */
+    int64_t long_times[2][2] = { { atime->tv_sec, atime->tv_nsec }, { mtime->tv_sec, mtime->tv_nsec } };
+    if (sys_call(SYS_utimensat_time64, fd, NULL, long_times, 0) == 0)
+        return 0;
+    if (errno != ENOSYS)
+        return -1;
+#endif
+    struct timespec times[2] = { { (time_t)atime->tv_sec, atime->tv_nsec }, { (time_t)mtime->tv_sec, mtime->tv_nsec } };
     return (int)sys_call(SYS_utimensat, fd, NULL, times, 0);
 }
 

@@ -298,7 +298,7 @@ static void other_scene(void)
         die();
     } else if (is("reserve")) {
         int fd = open_target();
-        must(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)1 << 62) < 0 && (errno == EFBIG || errno == ENOSPC));
+        must(fallocate64(fd, FALLOC_FL_KEEP_SIZE, 0, (off64_t)1 << 62) < 0 && (errno == EFBIG || errno == ENOSPC));
         say("close", close(fd));
     } else {
         return;

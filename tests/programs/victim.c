@@ -19,6 +19,7 @@
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,8 +56,33 @@ int __fxstat(int, int, struct stat *);
 int __fxstat64(int, int, struct stat64 *);
 int __fxstatat(int, int, const char *, struct stat *, int);
 int __fxstatat64(int, int, const char *, struct stat64 *, int);
+#if __GLIBC_PREREQ(2, 34) && __TIMESIZE == 32
+#define HAS_TIME64_NAMES
+int __fstat64_time64(int, void *);
+int __fstatat64_time64(int, const char *, void *, int);
+pid_t __wait3_time64(int *, int, void *);
+pid_t __wait4_time64(pid_t, int *, int, void *);
+#endif
 #ifdef __cplusplus
 }
+#endif
+
+/* The layouts that __fxstat knows; the names are older than 64-bit times, which have none of these. */
+#ifdef __i386__
+#define STAT_VERSION 3
+#elif defined __aarch64__
+#define STAT_VERSION 0
+#else
+#define STAT_VERSION 1
+#endif
+#if defined __USE_TIME_BITS64 && __TIMESIZE == 32
+#define __fxstat(version, fd, file) fstat(fd, file)
+#define __fxstat64(version, fd, file) fstat64(fd, file)
+#define __fxstatat(version, fd, path, file, flags) fstatat(fd, path, file, flags)
+#define __fxstatat64(version, fd, path, file, flags) fstatat64(fd, path, file, flags)
+#elif defined __USE_FILE_OFFSET64 && defined __i386__ /* where the plain names fill in the short layout */
+#define __fxstat(version, fd, file) __fxstat64(version, fd, (struct stat64 *)(file))
+#define __fxstatat(version, fd, path, file, flags) __fxstatat64(version, fd, path, (struct stat64 *)(file), flags)
 #endif
 
 extern char **environ;
@@ -266,20 +292,31 @@ static int stat_by_entry(void)
 {
     struct stat path, opened;
     struct stat64 opened64;
+    struct {
+        uint64_t st_dev, st_ino;
+        char rest[512];
+    } opened_time64 = { 0, 0, "" };
     struct statx extended;
     int fd = open(target, writing, 0644);
     if (fd < 0 || !say(fd) || stat(target, &path) < 0)
         return fail();
-    int result = is("fstat")          ? fstat(fd, &opened)
-                 : is("fstat64")      ? fstat64(fd, &opened64)
-                 : is("fstatat")      ? fstatat(fd, "", &opened, AT_EMPTY_PATH)
-                 : is("fstatat64")    ? fstatat64(fd, "", &opened64, AT_EMPTY_PATH)
-                 : is("__fxstat")     ? __fxstat(1, fd, &opened)
-                 : is("__fxstat64")   ? __fxstat64(1, fd, &opened64)
-                 : is("__fxstatat")   ? __fxstatat(1, fd, "", &opened, AT_EMPTY_PATH)
-                 : is("__fxstatat64") ? __fxstatat64(1, fd, "", &opened64, AT_EMPTY_PATH)
+    int result = is("fstat")        ? fstat(fd, &opened)
+                 : is("fstat64")    ? fstat64(fd, &opened64)
+                 : is("fstatat")    ? fstatat(fd, "", &opened, AT_EMPTY_PATH)
+                 : is("fstatat64")  ? fstatat64(fd, "", &opened64, AT_EMPTY_PATH)
+                 : is("__fxstat")   ? __fxstat(STAT_VERSION, fd, &opened)
+                 : is("__fxstat64") ? __fxstat64(STAT_VERSION, fd, &opened64)
+                 : is("__fxstatat") ? __fxstatat(STAT_VERSION, fd, "", &opened, AT_EMPTY_PATH)
+#ifdef HAS_TIME64_NAMES
+                 : is("__fstat64_time64")   ? __fstat64_time64(fd, &opened_time64)
+                 : is("__fstatat64_time64") ? __fstatat64_time64(fd, "", &opened_time64, AT_EMPTY_PATH)
+#endif
+                 : is("__fxstatat64") ? __fxstatat64(STAT_VERSION, fd, "", &opened64, AT_EMPTY_PATH)
                                       : statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &extended);
-    ino_t inode = is("statx") ? (ino_t)extended.stx_ino : strstr(entry, "64") ? opened64.st_ino : opened.st_ino;
+    ino_t inode = is("statx")                ? (ino_t)extended.stx_ino
+                  : strstr(entry, "_time64") ? (ino_t)opened_time64.st_ino
+                  : strstr(entry, "64")      ? opened64.st_ino
+                                             : opened.st_ino;
     if (result < 0 || inode != path.st_ino)
         return fprintf(stderr, "%s: inode %lu, by path %lu\n", entry, (unsigned long)inode, (unsigned long)path.st_ino), 1;
     return check(close(fd) == 0);
@@ -447,7 +484,14 @@ static int wait_by_entry(void)
                   : is("__waitpid") ? __waitpid(pid, &status, 0)
                   : is("wait3")     ? wait3(&status, 0, NULL)
                   : is("wait4")     ? wait4(pid, &status, 0, NULL)
-                                    : -2;
+#ifdef HAS_TIME64_NAMES
+                  : is("__wait3_time64") ? __wait3_time64(&status, 0, NULL)
+                  : is("__wait4_time64") ? __wait4_time64(pid, &status, 0, NULL)
+#endif
+#ifdef SYS_waitpid
+                  : is("syscall-waitpid") ? (pid_t)syscall(SYS_waitpid, pid, &status, 0)
+#endif
+                                          : -2;
     if (ended == -2 && waitid(P_PID, (id_t)pid, &info, WEXITED) == 0) {
         ended = info.si_pid;
         status = info.si_status;
@@ -503,6 +547,10 @@ int main(int argc, char **argv)
         return check(truncate64(target, 5) == 0);
     if (is("syscall-truncate"))
         return check(syscall(SYS_truncate, target, 5) == 0);
+#ifdef SYS_truncate64
+    if (is("syscall-truncate64"))
+        return check(syscall(SYS_truncate64, target, 5, 0) == 0);
+#endif
     if ((result = name_by_entry()) != -2)
         return result;
     if (is("syscall-flock"))
