@@ -2,7 +2,6 @@
 
 #include "../sys/clock.h"
 #include "../sys/directory.h"
-#include "../sys/scratch.h"
 #include "failure.h"
 #include "intervention.h"
 #include "old_version.h"
@@ -196,8 +195,11 @@ int release_end(struct stage_release *release, const char *op, int result)
     if (result < 0)
         failure_of_close(op, release, saved);
     int failed = settle(release, op);
-    if (failed && result >= 0)
+    if (failed && result >= 0) {
+        if (errno == EINTR) /* would be taken for no failure, or for one that another close mends */
+            errno = EIO;
         return -1;
+    }
     errno = saved;
     return result;
 }
@@ -213,19 +215,16 @@ int release_over(struct stage_release *release, const char *op, int result)
 void release_range(const char *op, unsigned first, unsigned last)
 {
     int saved = errno, fd;
-    struct directory *own = scratch_map(sizeof *own);
-    if (!own)
-        return;
-    if (descriptors_open(own) == 0)
-        while ((fd = descriptors_next(own)) >= 0) {
-            struct stage_release release;
-            if ((unsigned)fd < first || (unsigned)fd > last || !stage_release_begin(&release, fd))
-                continue;
-            sys_close(fd);
-            settle(&release, op);
-        }
-    directory_close(own);
-    scratch_unmap(own, sizeof *own);
+    struct descriptors own;
+    descriptors_open(&own);
+    while ((fd = descriptors_next(&own)) >= 0) {
+        struct stage_release release;
+        if ((unsigned)fd < first || (unsigned)fd > last || !stage_release_begin(&release, fd))
+            continue;
+        sys_close(fd);
+        settle(&release, op);
+    }
+    descriptors_close(&own);
     errno = saved;
 }
 

@@ -227,7 +227,7 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
 {
     char *candidate = scratch_map(PATH_MAX);
     struct environment copy = { 0 };
-    bool announces = false;
+    bool adopts = true; /* in doubt: a program that isn't told of its stage loses it */
 
     if (!run->spawns)
         stage_note_writer();
@@ -238,14 +238,13 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
             release_all(run->op, STAGE_AT_EXEC);
         /* File actions may pass on any descriptor, close-on-exec or not. */
         enum stage_survivor which = run->files ? STAGE_SURVIVES_BY_FILE_ACTIONS : STAGE_SURVIVES;
-        bool adopts = reach_extends_to(run, candidate);
+        adopts = reach_extends_to(run, candidate);
         release_to_stranger(run->op, which, adopts);
-        announces = adopts && stage_has_survivor(which);
     }
     scratch_unmap(candidate, PATH_MAX);
 
     struct run announced = *run;
-    if (announces) {
+    if (adopts) {
         environment_copy(&copy, run->envp);
         if (copy.entries) {
             environment_set(&copy, LEGACY_STAGES, LEGACY_STAGES "1");

@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "../sys/directory.h"
-#include "../sys/scratch.h"
 #include "../sys/text.h"
 #include "name.h"
 #include "report.h"
@@ -76,7 +75,10 @@ static bool is_believable(int fd, const char *path, const struct stage_name *nam
     return true;
 }
 
-/* Fills a slot from one descriptor; false when it isn't a stage's, or one that is known already. */
+/*
+ * Fills a slot from one descriptor; false when it isn't a stage's, or one that is known already. What has failed for a moment (no
+ * memory, a signal on a network file system) would lose the stage: it is worth a second try.
+ */
 static bool adopt(int fd, struct stage_known *known)
 {
     struct stage_name name;
@@ -90,20 +92,18 @@ static bool adopt(int fd, struct stage_known *known)
 void stage_adopt(void)
 {
     int saved = errno, fd;
-    struct directory *own = scratch_map(sizeof *own);
+    struct descriptors own;
     struct stage_known *known = known_reserve();
-    if (own && descriptors_open(own) == 0)
-        while (known && (fd = descriptors_next(own)) >= 0)
-            if (adopt(fd, known)) {
-                known_publish(known);
-                known = known_reserve();
-            }
+    descriptors_open(&own);
+    while (known && (fd = descriptors_next(&own)) >= 0)
+        if (adopt(fd, known) || adopt(fd, known)) {
+            known_publish(known);
+            known = known_reserve();
+        }
+    descriptors_close(&own);
     if (known)
         known_abandon(known);
     if (stage_known_count)
         stage_share_writers();
-    if (own)
-        directory_close(own);
-    scratch_unmap(own, sizeof *own);
     errno = saved;
 }

@@ -10,12 +10,40 @@
 #include "place.h"
 #include "stage.h"
 
+#define TRIES 3 /* of a commit: a program that has let go by dup2 or exit can't be told of a failure that soon passes */
+
+/* One stage on its way to its target's name. */
+struct commit {
+    const struct stage_release *release;
+    struct place place;
+    enum stage_sync sync;
+    struct stage_report *report;
+    bool lost; /* by the file system, which says so once: another sync would succeed */
+};
+
 /* File systems that can't sync a file (EINVAL, EROFS) have nothing that a power cut could take. */
-static bool sync_file(int fd, enum stage_sync sync)
+static bool sync_file(struct commit *commit)
 {
-    if (sync == STAGE_SYNC_NONE || fd < 0)
+    int fd = commit->release->asker;
+    if (commit->sync == STAGE_SYNC_NONE || fd < 0)
         return true;
-    return (sync == STAGE_SYNC_DATA ? sys_fdatasync(fd) : sys_fsync(fd)) == 0 || errno == EINVAL || errno == EROFS;
+    bool synced = (commit->sync == STAGE_SYNC_DATA ? sys_fdatasync(fd) : sys_fsync(fd)) == 0;
+    commit->lost = !synced && errno != EINVAL && errno != EROFS && errno != EINTR;
+    return synced || errno == EINVAL || errno == EROFS;
+}
+
+/* What a power cut could take, if not the bytes: the name. */
+static void sync_directory(const struct commit *commit)
+{
+    if (commit->sync == STAGE_SYNC_FULL && commit->place.dirfd != AT_FDCWD)
+        sys_fsync(commit->place.dirfd);
+}
+
+/* Gives the stage a name in its directory. Returns false with errno. */
+static bool rename_over(const struct commit *commit, const char *name)
+{
+    const struct stage_report *report = commit->report;
+    return place_rename(commit->place.dirfd, commit->place.stage, name, report->device, report->inode);
 }
 
 /* Takes the stage out of the sweepers' sight, and puts its new name into the report. */
@@ -55,8 +83,10 @@ static bool give_times(int target, const struct statx *now, const struct statx *
  * lock on overlay. Returns false where that can't be, and nothing is changed then but perhaps the target's attributes, to what they
  * are to be anyway.
  */
-static bool keep_target(const struct stage_release *release, const struct place *place, const struct statx *expected)
+static bool keep_target(const struct commit *commit, const struct statx *expected)
 {
+    const struct stage_release *release = commit->release;
+    const struct place *place = &commit->place;
     struct statx file, opened;
     int stage = release->asker;
     int target = copy_open(place->dirfd, place->target);
@@ -88,9 +118,11 @@ static bool is_leftover(const struct stage_known *known)
  * the bytes would be there. Puts the stage there. Returns false when it isn't found. A generation is no such name: somebody has
  * replaced the file before.
  */
-static bool follow_target(const struct place *place, const struct stage_known *known, struct stage_report *report,
-                          enum stage_sync sync, int asker)
+static bool follow_target(struct commit *commit)
 {
+    const struct place *place = &commit->place;
+    const struct stage_known *known = commit->release->known.slot;
+    struct stage_report *report = commit->report;
     struct stage_generation *generation = &report->generation;
     struct directory *directory = place->dirfd == AT_FDCWD ? NULL : scratch_map(sizeof *directory);
     const char *name;
@@ -103,14 +135,13 @@ static bool follow_target(const struct place *place, const struct stage_known *k
             if (sys_statx(place->dirfd, name, AT_SYMLINK_NOFOLLOW, &file) < 0 || file.stx_ino != known->target_inode ||
                 sys_device(&file) != known->target_device || !S_ISREG(file.stx_mode) || generation_name_parse(name, NULL))
                 continue;
-            if (!sync_file(asker, sync))
+            if (!sync_file(commit))
                 continue;
             generation_keep(generation, place->dirfd, report->path, name, &file);
-            done = sys_renameat(place->dirfd, place->stage, place->dirfd, name) == 0;
+            done = rename_over(commit, name);
             generation_end(generation, place->dirfd, name, done);
             report->target_inode = file.stx_ino;
-            if (sync == STAGE_SYNC_FULL)
-                sys_fsync(place->dirfd);
+            sync_directory(commit);
         }
     directory_close(directory);
     scratch_unmap(directory, sizeof *directory);
@@ -122,12 +153,14 @@ static bool follow_target(const struct place *place, const struct stage_known *k
  * looked at again. Under the exclusive lock alone: who commits at the same time would rename the old file back. Returns false with
  * errno, 0 when somebody else's file was there (the stage is gone then).
  */
-static bool take_name(const struct place *place, const struct statx *expected)
+static bool take_name(const struct commit *commit, const struct statx *expected)
 {
     const long exchange = 2; /* RENAME_EXCHANGE */
+    const struct place *place = &commit->place;
     struct statx out;
-    if (sys_call(SYS_renameat2, place->dirfd, place->stage, place->dirfd, place->target, exchange) < 0)
-        return (errno == EINVAL || errno == ENOSYS) && sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) == 0;
+    if (sys_call(SYS_renameat2, place->dirfd, place->stage, place->dirfd, place->target, exchange) < 0 &&
+        !place_was_taken(place->dirfd, place->target, commit->report->device, commit->report->inode))
+        return (errno == EINVAL || errno == ENOSYS) && rename_over(commit, place->target);
     bool same = sys_statx(place->dirfd, place->stage, AT_SYMLINK_NOFOLLOW, &out) == 0 && sys_same_file(&out, expected);
     if (!same)
         sys_call(SYS_renameat2, place->dirfd, place->stage, place->dirfd, place->target, exchange);
@@ -137,9 +170,10 @@ static bool take_name(const struct place *place, const struct statx *expected)
 }
 
 /* What has been done to the target by path. */
-static void carry(const struct stage_release *release, const struct place *place, const struct statx *stage,
-                  const struct statx *target)
+static void carry(const struct commit *commit, const struct statx *stage, const struct statx *target)
 {
+    const struct stage_release *release = commit->release;
+    const struct place *place = &commit->place;
     struct statx opened;
     int fd = sys_openat(place->dirfd, place->target, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
     if (fd >= 0 && sys_fstat(fd, &opened) == 0 && sys_same_file(&opened, target))
@@ -148,31 +182,32 @@ static void carry(const struct stage_release *release, const struct place *place
 }
 
 /* The new file appears under its name. Another one that appears just now is written over: the last writer wins. */
-static enum stage_outcome create_target(const struct place *place, int asker, enum stage_sync sync)
+static enum stage_outcome create_target(struct commit *commit)
 {
-    if (!sync_file(asker, sync))
+    if (!sync_file(commit))
         return STAGE_FAILED;
-    if (sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) < 0)
+    if (!rename_over(commit, commit->place.target))
         return errno == ENOENT ? STAGE_GONE : STAGE_FAILED;
-    if (sync == STAGE_SYNC_FULL && place->dirfd != AT_FDCWD)
-        sys_fsync(place->dirfd);
+    sync_directory(commit);
     return STAGE_CREATED;
 }
 
 /* Gives the stage the target's name. Returns false with errno, as take_name does. */
-static bool replace(const struct place *place, const struct statx *target, bool leftover, struct stage_report *report)
+static bool replace(const struct commit *commit, const struct statx *target, bool leftover)
 {
-    struct stage_generation *generation = &report->generation;
-    generation_keep(generation, place->dirfd, report->path, place->target, target);
-    bool replaced =
-        leftover ? take_name(place, target) : sys_renameat(place->dirfd, place->stage, place->dirfd, place->target) == 0;
+    const struct place *place = &commit->place;
+    struct stage_generation *generation = &commit->report->generation;
+    generation_keep(generation, place->dirfd, commit->report->path, place->target, target);
+    bool replaced = leftover ? take_name(commit, target) : rename_over(commit, place->target);
     generation_end(generation, place->dirfd, place->target, replaced);
     return replaced;
 }
 
-static enum stage_outcome commit(const struct stage_release *release, const struct place *place, enum stage_sync sync,
-                                 struct stage_report *report)
+static enum stage_outcome try_commit(struct commit *commit)
 {
+    const struct stage_release *release = commit->release;
+    const struct place *place = &commit->place;
+    struct stage_report *report = commit->report;
     const struct stage_known *known = release->known.slot;
     struct statx stage, target;
     if (sys_statx(place->dirfd, place->stage, AT_SYMLINK_NOFOLLOW, &stage) < 0)
@@ -185,26 +220,25 @@ static enum stage_outcome commit(const struct stage_release *release, const stru
         if (errno != ENOENT)
             return STAGE_FAILED;
         if (known->kind == STAGE_OF_NEW)
-            return create_target(place, release->asker, sync);
-        if (follow_target(place, known, report, sync, release->asker))
+            return create_target(commit);
+        if (follow_target(commit))
             return STAGE_OVERTAKEN;
         return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_DISCARDED : STAGE_FAILED;
     }
     report->target_inode = target.stx_ino;
     bool same = target.stx_ino == known->target_inode && sys_device(&target) == known->target_device;
-    if (!sync_file(release->asker, sync))
+    if (!sync_file(commit))
         return STAGE_FAILED;
     if (!same && is_leftover(known) && !sys_is_later(&stage.stx_mtime, &target.stx_ctime))
         return sys_unlinkat(place->dirfd, place->stage) == 0 ? STAGE_SUPERSEDED : STAGE_FAILED;
 
     if (same && release->asker >= 0 && attributes_have_changed(&known->then, &target))
-        carry(release, place, &stage, &target);
-    if (same && !report->early && stage.stx_size == target.stx_size && keep_target(release, place, &target))
+        carry(commit, &stage, &target);
+    if (same && !report->early && stage.stx_size == target.stx_size && keep_target(commit, &target))
         return STAGE_UNCHANGED;
-    if (!replace(place, &target, is_leftover(known) && !report->early, report))
+    if (!replace(commit, &target, is_leftover(known) && !report->early))
         return errno == ENOENT ? STAGE_GONE : errno ? STAGE_FAILED : STAGE_SUPERSEDED;
-    if (sync == STAGE_SYNC_FULL && place->dirfd != AT_FDCWD)
-        sys_fsync(place->dirfd);
+    sync_directory(commit);
     return same ? STAGE_REPLACED : STAGE_OVERTAKEN;
 }
 
@@ -217,15 +251,19 @@ static void end(struct stage_release *release, struct place *place)
 
 enum stage_outcome stage_commit(struct stage_release *release, enum stage_sync sync, struct stage_report *report)
 {
-    struct place place = place_open(report);
-    enum stage_outcome outcome = commit(release, &place, sync, report);
+    struct commit commit = { .release = release, .place = place_open(report), .sync = sync, .report = report };
+    enum stage_outcome outcome;
+    int tries = 0;
+    do
+        outcome = try_commit(&commit);
+    while (outcome == STAGE_FAILED && errno != ETXTBSY && !commit.lost && ++tries < TRIES);
     if (outcome == STAGE_FAILED && errno == ETXTBSY) {
-        place_close(&place);
+        place_close(&commit.place);
         return STAGE_BUSY;
     }
     if (outcome == STAGE_FAILED)
-        keep_bytes(&place, report);
-    end(release, &place);
+        keep_bytes(&commit.place, report);
+    end(release, &commit.place);
     return outcome;
 }
 

@@ -14,6 +14,7 @@
 #include "flags.h"
 #include "name.h"
 #include "others.h"
+#include "place.h"
 #include "refusal.h"
 #include "stage.h"
 #include "swap.h"
@@ -246,8 +247,11 @@ static const char *try_rename(struct birth *birth)
     choose_name(birth);
     if (sys_renameat(birth->dirfd, first, birth->dirfd, birth->name) == 0)
         return NULL;
+    const char *reason = errno == ETXTBSY ? NULL : refusal_of("rename");
+    if (reason)
+        sys_unlinkat(birth->dirfd, birth->name); /* it may have been done: see place_rename */
     memcpy(birth->name, first, sizeof first);
-    return errno == ETXTBSY ? NULL : refusal_of("rename");
+    return reason;
 }
 
 static const char *give_name(struct birth *birth)
@@ -257,8 +261,11 @@ static const char *give_name(struct birth *birth)
         choose_name(birth);
         if (sys_linkat(AT_FDCWD, descriptor_link(link, birth->fd), birth->dirfd, birth->name, AT_SYMLINK_FOLLOW) == 0)
             birth->linked = true;
-        else if (errno != EEXIST)
-            return refusal_of_errno();
+        else if (errno != EEXIST) { /* it may have been done all the same: see place_rename */
+            const char *reason = refusal_of_errno();
+            sys_unlinkat(birth->dirfd, birth->name);
+            return reason;
+        }
     }
     return birth->linked ? try_rename(birth) : "directory";
 }
@@ -328,7 +335,7 @@ static bool publish(const struct birth *birth)
     struct stage_generation *generation = is_new(birth) ? NULL : birth->request->generation;
     if (generation)
         generation_keep(generation, birth->dirfd, target->path, base_of(target), &target->file);
-    bool published = sys_renameat(birth->dirfd, birth->name, birth->dirfd, base_of(target)) == 0;
+    bool published = place_rename(birth->dirfd, birth->name, base_of(target), sys_device(&birth->file), birth->file.stx_ino);
     if (generation)
         generation_end(generation, birth->dirfd, base_of(target), published);
     return published;

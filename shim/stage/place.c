@@ -16,6 +16,21 @@ struct place place_open(struct stage_report *report)
     return (struct place){ dirfd, stage, text_base(report->target) };
 }
 
+bool place_was_taken(int dirfd, const char *name, uint64_t device, uint64_t inode)
+{
+    int saved = errno;
+    struct statx file;
+    bool taken = errno != ENOENT && sys_statx(dirfd, name, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_ino == inode &&
+                 sys_device(&file) == device;
+    errno = saved;
+    return taken;
+}
+
+bool place_rename(int dirfd, const char *stage, const char *over, uint64_t device, uint64_t inode)
+{
+    return sys_renameat(dirfd, stage, dirfd, over) == 0 || place_was_taken(dirfd, over, device, inode);
+}
+
 void place_close(struct place *place)
 {
     if (place->dirfd != AT_FDCWD)

@@ -20,4 +20,13 @@ struct place place_open(struct stage_report *);
 /* Keeps errno. */
 void place_close(struct place *);
 
+/*
+ * Whether a rename that has failed was done all the same: on a network file system the answer may be lost. Not after ENOENT: then
+ * the stage got there by somebody else's hands. Keeps errno.
+ */
+bool place_was_taken(int dirfd, const char *name, uint64_t device, uint64_t inode);
+
+/* Renames a stage over another name. Returns false with errno. */
+bool place_rename(int dirfd, const char *stage, const char *over, uint64_t device, uint64_t inode);
+
 #endif

@@ -108,21 +108,23 @@ bool stage_release_begin(struct stage_release *release, int fd)
 
 enum which { ANY, SURVIVING };
 
+/* Where that can't be asked, no: who is passed on needs more care than who isn't. */
+static bool is_close_on_exec(int fd)
+{
+    int flags = sys_fcntl(fd, F_GETFD, 0);
+    return flags >= 0 && flags & FD_CLOEXEC;
+}
+
 /* One of this process's descriptors of the stage, of those that survive an exec or of all; -1 when it has none. */
 static int find_descriptor(const struct stage_known *known, enum which which)
 {
-    int saved = errno, fd, found = -1;
-    struct directory *own = scratch_map(sizeof *own);
-    if (!own) {
-        errno = saved;
-        return -1;
-    }
-    if (descriptors_open(own) == 0)
-        while (found < 0 && (fd = descriptors_next(own)) >= 0)
-            if (is_writers(fd, known) && !(which == SURVIVING && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC)))
-                found = fd;
-    directory_close(own);
-    scratch_unmap(own, sizeof *own);
+    int fd, found = -1;
+    struct descriptors own;
+    descriptors_open(&own);
+    while (found < 0 && (fd = descriptors_next(&own)) >= 0)
+        if (is_writers(fd, known) && !(which == SURVIVING && is_close_on_exec(fd)))
+            found = fd;
+    descriptors_close(&own);
     return found;
 }
 
@@ -156,16 +158,13 @@ static void replace_description(int fd)
 
 static void replace_descriptions(const struct stage_release *release)
 {
-    struct directory *own = scratch_map(sizeof *own);
+    struct descriptors own;
     int fd;
-    if (!own)
-        return;
-    if (descriptors_open(own) == 0)
-        while ((fd = descriptors_next(own)) >= 0)
-            if (is_writers(fd, release->known.slot))
-                replace_description(fd);
-    directory_close(own);
-    scratch_unmap(own, sizeof *own);
+    descriptors_open(&own);
+    while ((fd = descriptors_next(&own)) >= 0)
+        if (is_writers(fd, release->known.slot))
+            replace_description(fd);
+    descriptors_close(&own);
 }
 
 /* Looks for the stage by its path, when there is no descriptor of it left, or was none to be had for the asker. */
@@ -232,16 +231,6 @@ bool stage_publish_next(struct stage_release *release, enum stage_survivor which
     }
     errno = saved;
     return fd >= 0;
-}
-
-bool stage_has_survivor(enum stage_survivor which)
-{
-    int saved = errno;
-    bool found = false;
-    for (struct known_use known = { 0 }; !found && (known = known_next(known.slot)).slot;)
-        found = find_survivor(known.slot, which) >= 0;
-    errno = saved;
-    return found;
 }
 
 bool stage_pending_next(struct stage_release *release)

@@ -157,7 +157,6 @@ enum stage_survivor { STAGE_SURVIVES, STAGE_OURS_OR_SURVIVES, STAGE_SURVIVES_BY_
  * With `unadoptable` only those are found that no program could adopt.
  */
 bool stage_publish_next(struct stage_release *, enum stage_survivor, bool unadoptable);
-bool stage_has_survivor(enum stage_survivor);
 
 /* Later: the same for stages that this process let go of while others held them. */
 bool stage_pending_next(struct stage_release *);

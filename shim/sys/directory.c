@@ -1,8 +1,10 @@
 #include "directory.h"
 
 #include <dirent.h>
+#include <sys/resource.h>
 
 #include "call.h"
+#include "scratch.h"
 #include "text.h"
 
 #define OWN_DESCRIPTORS "/proc/thread-self/fd"
@@ -36,15 +38,31 @@ void directory_close(struct directory *directory)
     directory->fd = -1;
 }
 
-int descriptors_open(struct directory *directory)
+#define NUMBERS_MAX 65536 /* that are tried: some milliseconds */
+
+static void try_numbers(struct descriptors *descriptors)
 {
-    return directory_open(directory, AT_FDCWD, OWN_DESCRIPTORS);
+    struct rlimit limit = { .rlim_cur = NUMBERS_MAX };
+    sys_call(SYS_prlimit64, 0L, RLIMIT_NOFILE, NULL, &limit);
+    descriptors_close(descriptors);
+    descriptors->number = 0;
+    descriptors->end = limit.rlim_cur < NUMBERS_MAX ? (int)limit.rlim_cur : NUMBERS_MAX;
 }
 
-int descriptors_next(struct directory *directory)
+void descriptors_open(struct descriptors *descriptors)
 {
+    struct directory *directory = scratch_map(sizeof *directory);
+    *descriptors = (struct descriptors){ .directory = directory };
+    if (!directory || directory_open(directory, AT_FDCWD, OWN_DESCRIPTORS) < 0)
+        try_numbers(descriptors);
+}
+
+int descriptors_next(struct descriptors *descriptors)
+{
+    struct directory *directory = descriptors->directory;
     const char *name;
-    while ((name = directory_next(directory))) {
+    errno = 0;
+    while (directory && (name = directory_next(directory))) {
         uint64_t number;
         size_t length = 0;
         while (name[length])
@@ -52,7 +70,22 @@ int descriptors_next(struct directory *directory)
         if (text_to_number(name, length, &number) && (int)number != directory->fd)
             return (int)number;
     }
+    if (directory && errno)
+        try_numbers(descriptors);
+    while (descriptors->number < descriptors->end) {
+        int number = descriptors->number++;
+        if (sys_fcntl(number, F_GETFD, 0) >= 0)
+            return number;
+    }
     return -1;
+}
+
+void descriptors_close(struct descriptors *descriptors)
+{
+    if (descriptors->directory)
+        directory_close(descriptors->directory);
+    scratch_unmap(descriptors->directory, sizeof *descriptors->directory);
+    descriptors->directory = NULL;
 }
 
 const char *descriptor_link(char link[DESCRIPTOR_LINK_SIZE], int fd)

@@ -24,12 +24,21 @@ void directory_close(struct directory *);
 
 /*
  * This process's open descriptors, in no order that matters. Asked through /proc/thread-self: /proc/self is unreadable once
- * the main thread has ended.
+ * the main thread has ended. Where that can't be read (no memory, no descriptor left, no /proc), each number is tried: a stage that
+ * isn't found would be lost. Then some may come twice.
  */
-int descriptors_open(struct directory *);
+struct descriptors {
+    struct directory *directory; /* NULL: the numbers are tried */
+    int number, end;
+};
+
+void descriptors_open(struct descriptors *);
 
 /* The next descriptor, or -1 at the end. */
-int descriptors_next(struct directory *);
+int descriptors_next(struct descriptors *);
+
+/* Keeps errno. */
+void descriptors_close(struct descriptors *);
 
 #define DESCRIPTOR_LINK_SIZE 40
 

@@ -1,25 +1,19 @@
 #include "../sys/call.h"
 #include "../sys/directory.h"
-#include "../sys/scratch.h"
 #include "wait.h"
 
 int wait_self_held(uint64_t device, uint64_t inode)
 {
     int saved = errno, holder = -1, fd;
-    struct directory *own = scratch_map(sizeof *own);
-    if (!own) {
-        errno = saved;
-        return -1;
+    struct descriptors own;
+    descriptors_open(&own);
+    while (holder < 0 && (fd = descriptors_next(&own)) >= 0) {
+        struct statx file;
+        if (sys_fstat(fd, &file) == 0 && file.stx_ino == inode && sys_device(&file) == device &&
+            (sys_fcntl(fd, F_GETFL, 0) & O_ACCMODE) != O_RDONLY)
+            holder = fd;
     }
-    if (descriptors_open(own) == 0)
-        while (holder < 0 && (fd = descriptors_next(own)) >= 0) {
-            struct statx file;
-            if (sys_fstat(fd, &file) == 0 && file.stx_ino == inode && sys_device(&file) == device &&
-                (sys_fcntl(fd, F_GETFL, 0) & O_ACCMODE) != O_RDONLY)
-                holder = fd;
-        }
-    directory_close(own);
-    scratch_unmap(own, sizeof *own);
+    descriptors_close(&own);
     errno = saved;
     return holder;
 }

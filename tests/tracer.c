@@ -1,0 +1,213 @@
+#include "tracer.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TASKS_MAX 256
+#define NUMBERS_MAX 512 /* of system calls */
+#define SECONDS_MAX 10 /* for one run, on a machine that has other things to do as well */
+
+struct task {
+    pid_t pid;
+    unsigned calls[NUMBERS_MAX];
+};
+
+static struct task tasks[TASKS_MAX];
+static unsigned task_count;
+static volatile pid_t leader;
+static volatile sig_atomic_t expired;
+
+static struct task *task_of(pid_t pid)
+{
+    for (unsigned i = task_count; i-- > 0;)
+        if (tasks[i].pid == pid)
+            return &tasks[i];
+    cr_assert_lt(task_count, TASKS_MAX);
+    memset(&tasks[task_count], 0, sizeof *tasks);
+    tasks[task_count].pid = pid;
+    return &tasks[task_count++];
+}
+
+static void be_traced(void)
+{
+    setpgid(0, 0);
+    if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
+        _exit(125);
+    raise(SIGSTOP);
+}
+
+static void end_tree(int number)
+{
+    (void)number;
+    expired = 1;
+    kill(-leader, SIGKILL);
+}
+
+static void start_clock(unsigned seconds)
+{
+    struct sigaction action = { .sa_handler = end_tree, .sa_flags = SA_RESTART };
+    sigaction(SIGALRM, &action, NULL);
+    alarm(seconds);
+}
+
+static void look_at(struct tracer *tracer, pid_t pid)
+{
+    struct task *task = task_of(pid);
+    struct traced_call call = { .pid = pid, .task = (unsigned)(task - tasks) };
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof call.info, &call.info) <= 0)
+        return;
+    bool enters = call.info.op == PTRACE_SYSCALL_INFO_ENTRY;
+    if (enters) {
+        call.which = ++tracer->calls;
+        if (call.info.entry.nr < NUMBERS_MAX)
+            call.which_of_number = ++task->calls[call.info.entry.nr];
+    }
+    void (*function)(struct tracer *, const struct traced_call *) = enters ? tracer->entered : tracer->left;
+    if (function)
+        function(tracer, &call);
+}
+
+int trace_tree(struct tracer *tracer, const struct place *place, enum shim shim, const char *environment, const char *command)
+{
+    char line[1000];
+    snprintf(line, sizeof line, "exec %s", command);
+    const char *const argv[] = { "/bin/sh", "-c", line, NULL };
+    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+                         PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+    int status, first_status = 0;
+    pid_t first = start_program_with(place, shim, environment, argv, be_traced), pid;
+    tracer->calls = 0;
+    tracer->seen_enough = tracer->hung = false;
+    task_count = 0;
+    leader = first;
+    expired = 0;
+    cr_assert_eq(waitpid(first, &status, 0), first);
+    cr_assert(WIFSTOPPED(status), "the tree can't be traced: %#x", status);
+    cr_assert_eq(ptrace(PTRACE_SETOPTIONS, first, 0, options), 0);
+    task_of(first);
+    start_clock(SECONDS_MAX);
+    ptrace(PTRACE_SYSCALL, first, 0, 0);
+    while ((pid = waitpid(-first, &status, __WALL)) > 0) {
+        if (!WIFSTOPPED(status)) {
+            if (pid == first)
+                first_status = status;
+            continue;
+        }
+        int number = WSTOPSIG(status), pass = 0;
+        unsigned long born;
+        if (number == (SIGTRAP | 0x80))
+            look_at(tracer, pid);
+        else if (!(status >> 16) && number != SIGSTOP && number != SIGTRAP)
+            pass = number;
+        else if (status >> 16 != PTRACE_EVENT_EXEC && status >> 16 && ptrace(PTRACE_GETEVENTMSG, pid, 0, &born) == 0)
+            task_of((pid_t)born);
+        ptrace(tracer->seen_enough ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0, pass);
+    }
+    alarm(0);
+    tracer->hung = expired;
+    return first_status;
+}
+
+/* ---- one call -----------------------------------------------------------------------------------------------------------------
+ */
+
+#if defined __x86_64__
+#define CALL_NUMBER offsetof(struct user, regs.orig_rax)
+#define CALL_RESULT offsetof(struct user, regs.rax)
+#elif defined __i386__
+#define CALL_NUMBER offsetof(struct user, regs.orig_eax)
+#define CALL_RESULT offsetof(struct user, regs.eax)
+#endif
+
+#ifdef CALL_NUMBER
+
+bool trace_can_fail_calls(void)
+{
+    return true;
+}
+
+void trace_skip_call(const struct traced_call *call)
+{
+    cr_assert_eq(ptrace(PTRACE_POKEUSER, call->pid, CALL_NUMBER, -1L), 0, "%s", strerror(errno));
+}
+
+void trace_fail_call(const struct traced_call *call, int error)
+{
+    cr_assert_eq(ptrace(PTRACE_POKEUSER, call->pid, CALL_RESULT, (long)-error), 0, "%s", strerror(errno));
+}
+
+#else
+
+bool trace_can_fail_calls(void)
+{
+    return false;
+}
+
+void trace_skip_call(const struct traced_call *call)
+{
+    (void)call;
+}
+
+void trace_fail_call(const struct traced_call *call, int error)
+{
+    (void)call;
+    (void)error;
+}
+
+#endif
+
+/* The mapping that has an address: its file's name, and where the file's first mapping starts. */
+static bool find_mapping(pid_t pid, unsigned long address, char name[200], unsigned long *base)
+{
+    char path[40], line[600], file[200] = "";
+    bool found = false;
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    FILE *maps = fopen(path, "re");
+    *base = 0;
+    while (maps && !found && fgets(line, sizeof line, maps)) {
+        unsigned long from, to;
+        name[0] = '\0';
+        if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %199[^\n]", &from, &to, name) < 2)
+            continue;
+        if (strcmp(name, file) != 0) {
+            strcpy(file, name);
+            *base = from;
+        }
+        found = address >= from && address < to;
+    }
+    if (maps)
+        fclose(maps);
+    return found;
+}
+
+#define SYSCALL_LENGTH 64 /* of libc's syscall(), at least */
+
+/*
+ * The library makes its calls through libc's syscall(), which keeps nothing on the stack but the way back. Programs that come
+ * by the wrapper of syscall() with a call of their own look the same, and are judged by the stricter rules.
+ */
+bool trace_is_librarys(const struct traced_call *call)
+{
+    char name[200];
+    unsigned long base;
+    Dl_info libc;
+    unsigned long own = (unsigned long)dlsym(RTLD_DEFAULT, "syscall");
+    if (!own || !dladdr((void *)own, &libc) ||
+        !find_mapping(call->pid, (unsigned long)call->info.instruction_pointer, name, &base) || !strstr(name, "/libc"))
+        return false;
+    unsigned long at = (unsigned long)call->info.instruction_pointer - base, function = own - (unsigned long)libc.dli_fbase;
+    if (at < function || at >= function + SYSCALL_LENGTH)
+        return false;
+    errno = 0;
+    unsigned long back = (unsigned long)ptrace(PTRACE_PEEKDATA, call->pid, (unsigned long)call->info.stack_pointer, 0);
+    return !errno && find_mapping(call->pid, back, name, &base) && strstr(name, "/libetxtbsy.so");
+}
