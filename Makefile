@@ -35,7 +35,7 @@ no-command:
 # ---- the library ------------------------------------------------------------------------------------------------------------
 
 # Loaded into every process on the machine, so: no start files, no separate code segment, lazy binding, the quick hash.
-LINK = -shared -nostartfiles -Wl,--hash-style=gnu -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,lazy -Wl,-Bsymbolic \
+LINK = -shared -nostartfiles -Wl,--gc-sections -Wl,--hash-style=gnu -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,lazy -Wl,-Bsymbolic \
        -Wl,--as-needed -Wl,-z,defs -Wl,-soname,libetxtbsy.so
 
 $(BUILD)/libetxtbsy.so: $(call objects,$(FLOORS)) $(BUILD)/exports.map
@@ -49,10 +49,14 @@ $(BUILD)/exports.map: shim/preload/entries.def Makefile
 	      '-DLEFT_OUT(name,reason)=' -x c shim/preload/entries.def; \
 	  echo 'local: *; };'; } > $@
 
+# Below the wrappers, small is better than quick: what they call waits for a disk.
+SMALL = -Os -ffunction-sections
+$(call objects,$(BELOW_PRELOAD)): SIZE = $(SMALL)
+
 # The frame limit: the shim may run on a small signal stack.
 $(BUILD)/obj/%.o: shim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wframe-larger-than=2048 $(CFLAGS) -fPIC -fvisibility=hidden -c $< -o $@
+	$(CC) $(BASE) -Wframe-larger-than=2048 $(CFLAGS) $(SIZE) -fPIC -fvisibility=hidden -c $< -o $@
 
 # ---- the command ------------------------------------------------------------------------------------------------------------
 
