@@ -21,7 +21,6 @@
 #define STAGES_KNOWN_MAX 64
 
 struct stage_known {
-    unsigned state;         /* free, filling or live, and which use of the slot this is; by atomic operations */
     uint64_t device, inode; /* of the stage */
     enum stage_kind kind;
     uint64_t target_device, target_inode; /* of the file that it will replace, when it was made; 0: there was none */
