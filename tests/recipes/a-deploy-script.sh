@@ -1,0 +1,4 @@
+# shellcheck shell=sh disable=SC2034
+spoils() {
+    echo '/etxtbsy run/d'
+}

@@ -1,0 +1,17 @@
+# shellcheck shell=sh
+# needs: node
+prepare() {
+    runs /srv/app/service
+    is_written migrate
+}
+
+check() {
+    is_new /srv/app/service
+    old_lives
+    logged '"outcome":"replaced"'
+    logged '"event":"wait".*"outcome":"succeeded"'
+}
+
+spoils() {
+    echo 's/etxtbsy run//'
+}
