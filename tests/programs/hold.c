@@ -1,6 +1,6 @@
 /*
- * `hold FILE`: has a file open for writing until a tenth of a second after somebody else has opened it, as a failing exec does: whoever
- * starts it then is sure to find it busy. FILE.held is there when it has begun.
+ * `hold FILE`: has a file open for writing until a tenth of a second after somebody else has opened it, as a failing exec does:
+ * whoever starts it then is sure to find it busy. FILE.held is there when it has begun.
  */
 #include <fcntl.h>
 #include <poll.h>
