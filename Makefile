@@ -81,7 +81,7 @@ $(BUILD)/installed-library: ALWAYS
 
 TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
 # Each from the source of its name; the victim is compiled as four kinds of programs call libc.
-PLAIN_PROGRAMS = target cases starts failures conflicts storms setid loads own_open hold
+PLAIN_PROGRAMS = target cases starts failures conflicts storms setid loads own_open hold unenforced
 PLUGINS = plugin.so plugin-sysv.so threaded_plugin.so
 TEST_PROGRAMS = $(addprefix $(BUILD)/tests/,$(PLAIN_PROGRAMS) target-static $(PLUGINS) victim-plain victim-fortify victim-lfs victim-cxx)
 # Where time_t has 32 bits there is a fifth kind.

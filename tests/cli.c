@@ -311,6 +311,22 @@ Test(cli, check_of_the_environment)
     EXPECT_TEXT(missing.err, "/nonexistent/conf: found no such file, expected a readable file");
 }
 
+/* The library can't say it, and goes on. */
+Test(cli, check_of_a_log_that_cannot_be_written)
+{
+    write_conf("log = stderr, /no/such/log , journal\n");
+    struct run run = RUN("check", conf);
+    EXPECT_STATUS(run, 1);
+    cr_expect_str_eq(run.err, "log: no line can be written to /no/such/log: there is no directory /no/such; mkdir -p /no/such\n");
+    write_conf("log = /etc\n");
+    run = RUN("check", conf);
+    EXPECT_STATUS(run, 1);
+    EXPECT_TEXT(run.err, "it is a directory; name a file in it, /etc/etxtbsy.json");
+    write_conf("log = /etxtbsy.json\n"); /* who may write there is another matter */
+    run = RUN("check", conf);
+    EXPECT_STATUS(run, 0);
+}
+
 /* A file that is given is looked at alone. */
 Test(cli, check_of_a_file_leaves_the_environment_out)
 {

@@ -395,6 +395,44 @@ Test(run, refuses_what_the_library_cannot_be_loaded_into)
     cr_expect_str_eq(output(), "by a shell\n");
 }
 
+/* What goes wrong the first time is said in one sentence, with what to do next; and the command runs wherever it can. */
+Test(run, helps_with_the_first_mistakes)
+{
+    static const struct {
+        const char *command;
+        int status;
+        const char *said;
+    } mistakes[] = {
+        { RUN "no-such-program", 127,
+          "no-such-program: there is no such program in PATH; one in this directory is called ./NAME\n" },
+        { RUN "./no/such", 127, "./no/such: No such file or directory\n" },
+        { "echo echo >script; " RUN "./script", 126, "./script: it isn't executable; chmod +x, or say what runs it: sh FILE\n" },
+        { "printf '#!/no/such\\n' >script; chmod +x script; " RUN "./script", 127, "./script: what its first line names" },
+        { RUN "$BUILD/tests/target-static x", 125, "linked statically" },
+        { RUN "$BUILD/tests/target-static x", 125, "tests/target-static` says what to do about it\n" },
+        { RUN "--log /no/such/directory/log true", 0,
+          "/no/such/directory/log: no line can be written to it: there is no directory /no/such/directory; mkdir -p "
+          "/no/such/directory\n" },
+        { "ETXTBSY_LOG=stderr,/no/such/log " RUN "true", 0, "mkdir -p /no/such\n" },
+        { RUN "--log $PWD sh -c 'exit 3'", 3, "it is a directory; name a file in it, " },
+        { "ln -s there log; " RUN "--log ./log sh -c 'exit 3'", 3,
+          "it is a symbolic link, and none is followed; name the file itself\n" },
+        { RUN "--log ./new/log mkdir new", 0, "mkdir -p " },
+    };
+    for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+        cr_expect_eq(shell(mistakes[i].command), mistakes[i].status, "%s: %s", mistakes[i].command, errors());
+        EXPECT_TEXT(errors(), mistakes[i].said);
+        place_reset_files(&place);
+    }
+    cr_expect_eq(shell(RUN "--log ./log true && " RUN "--log ./log true && ETXTBSY_LOG=/dev/null,journal " RUN "true"), 0);
+    EXPECT_EMPTY(errors());
+    /* The library itself goes on in silence. */
+    run_busy(place.target);
+    cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, "ETXTBSY_LOG=/no/such/log", "cp $NEW $TARGET")), 0);
+    EXPECT_EMPTY(errors());
+    cr_expect(same_content(place.new, place.target));
+}
+
 Test(run, finds_its_library_beside_itself)
 {
     cr_expect_eq(shell("mkdir both; cp $BUILD/etxtbsy $BUILD/libetxtbsy.so both; both/etxtbsy run sh -c 'echo $LD_PRELOAD'"), 0);

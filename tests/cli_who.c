@@ -373,6 +373,9 @@ Test(doctor, examines_the_machine)
     cr_expect_gt(json_object_array_length(field(object, "findings")), 5);
     cr_expect_eq(etxtbsy("ETXTBSY_WRITE=nonsense", "doctor"), 0);
     expect_finding("note", "configuration", "mistakes");
+    cr_expect_eq(etxtbsy("ETXTBSY_LOG=/no/such/log", "doctor"), 0);
+    expect_finding("note", "log", "no line can be written to /no/such/log: there is no directory /no/such; programs go on without");
+    EXPECT_SAYS(output(), "-> mkdir -p /no/such\n");
 }
 
 /* What the kernel refuses and what it doesn't is tried out: a file system that can't start programs shows that it is. */
@@ -387,6 +390,32 @@ Test(doctor, tries_out_whether_it_is_enforced)
                               "unshare -m sh -c 'mount -t tmpfs -o noexec none /mnt && TMPDIR=/mnt $BUILD/etxtbsy doctor'")),
         0);
     expect_finding("note", "kernel", "can't be tried out: Permission denied");
+}
+
+/* On such a kernel, and what it advises helps there. */
+Test(doctor, says_what_to_do_where_it_is_not_enforced)
+{
+    const char *command =
+        "mount --bind . . && cd \"$PWD\" && $BUILD/tests/unenforced . sh -c 'TMPDIR=. $BUILD/etxtbsy doctor; s=$?\n"
+        "$TARGET & until [ $(readlink /proc/$!/exe) = $TARGET ]; do sleep 0.02; done\n"
+        "cp $TARGET old; export LD_PRELOAD=$BUILD/libetxtbsy.so ETXTBSY_LOG=none\n"
+        "ETXTBSY_WRITE=atomic cp $NEW $TARGET; cmp $NEW $TARGET && cmp old /proc/$!/exe || s=91\n"
+        "kill $!; cp old $TARGET; unset LD_PRELOAD; $TARGET & sleep 0.1; cp $NEW $TARGET || s=92\n"
+        "kill $!; exit $s' 2>&1";
+    if (geteuid() != 0 || system("unshare -m true 2>/dev/null") != 0) {
+        fprintf(stderr, "skipped: can't mount here\n");
+        return;
+    }
+    const char *const argv[] = { "unshare", "-m", "sh", "-c", command, NULL };
+    int status = status_code(run_program_with(&place, WITHOUT_SHIM, NULL, argv));
+    if (status == 77) {
+        fprintf(stderr, "skipped: a kernel that doesn't enforce it can't be had here: %s\n", output());
+        return;
+    }
+    cr_expect_eq(status, 1, "status %d: %s", status, output());
+    expect_finding("problem", "kernel", "ETXTBSY isn't enforced at all");
+    EXPECT_SAYS(output(), "-> nothing is refused there");
+    EXPECT_SAYS(output(), "write = atomic");
 }
 
 Test(doctor, names_what_keeps_the_library_out_of_a_program)
@@ -425,6 +454,9 @@ Test(doctor, names_what_keeps_the_library_out_of_a_program)
     cr_expect_eq(etxtbsy(preload, "doctor $NEW"), 1);
     expect_finding("problem", "static", "linked statically");
     cr_expect_eq(etxtbsy(preload, "doctor nonesuch"), 2);
+    EXPECT_SAYS(errors(), "nonesuch: no such program");
+    cr_expect_eq(etxtbsy(preload, "doctor /etc/passwd"), 2);
+    EXPECT_SAYS(errors(), "/etc/passwd: it can't be executed; chmod +x");
 }
 
 static void patch(const char *path, off_t at, const void *bytes, size_t length)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "log_place.h"
 
 #define FOUND_MAX 200 /* of what was found, shown: a binary file has long lines */
 
@@ -51,6 +52,22 @@ static void say_complaint(void *context, const struct policy_complaint *complain
         complaints->unreadable |= whole_file;
     }
     free(message);
+}
+
+/* What only this user can't write to may be right for those who do. */
+static void say_log_trouble(void *context, const struct log_trouble *trouble)
+{
+    struct complaints *complaints = context;
+    if (!trouble->for_everyone)
+        return;
+    fputs("log: no line can be written to ", stderr);
+    cli_print_escaped(stderr, trouble->path, strlen(trouble->path));
+    fputs(": ", stderr);
+    cli_print_escaped(stderr, trouble->what, strlen(trouble->what));
+    fputs("; ", stderr);
+    cli_print_escaped(stderr, trouble->remedy, strlen(trouble->remedy));
+    fputc('\n', stderr);
+    complaints->count++;
 }
 
 static int usage(void)
@@ -222,6 +239,7 @@ int check_main(int argc, char **argv)
     struct complaints complaints = { .said = json_object_new_object() };
     struct policy policy;
     decide(&policy, &question, &sources, &complaints);
+    log_place_examine(policy.log, say_log_trouble, &complaints);
     if (path && as_json)
         explain_as_json(&policy, &question);
     else if (path)

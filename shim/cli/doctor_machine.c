@@ -12,6 +12,7 @@
 #include "cli.h"
 #include "doctor.h"
 #include "enforce.h"
+#include "log_place.h"
 
 #define NOT_ENFORCED_REMEDY                                                                                                        \
     "nothing is refused there, so nothing can be remedied: cp then writes over a program that runs. Use the action atomic "        \
@@ -101,6 +102,13 @@ static void count_complaint(void *context, const struct policy_complaint *compla
     ++*count;
 }
 
+static void say_log_trouble(void *context, const struct log_trouble *trouble)
+{
+    (void)context;
+    doctor_find(FINDING_NOTE, "log", trouble->remedy, "no line can be written to %s: %s; programs go on without", trouble->path,
+                trouble->what);
+}
+
 static void look_at_configuration(void)
 {
     extern char **environ;
@@ -116,6 +124,7 @@ static void look_at_configuration(void)
     const char *disable = policy_variable(&sources, "DISABLE");
     if (disable && !strcmp(disable, "1"))
         doctor_find(FINDING_PROBLEM, "environment", "unset ETXTBSY_DISABLE", "ETXTBSY_DISABLE=1: everything is off");
+    log_place_examine(policy.log, say_log_trouble, NULL);
     if (count)
         doctor_find(FINDING_NOTE, "configuration", "etxtbsy check", "has mistakes; what they were to say isn't in force");
     else

@@ -78,7 +78,8 @@ static void say_elf(const char *path, const struct image *image, const unsigned 
                     : "build a 32-bit library (make CC='cc -m32'), and name it by $LIB: LD_PRELOAD=/usr/local/$LIB/" DOCTOR_LIBRARY,
             "%s is a %s-bit program, and the library beside this command isn't", path, is_wide ? "64" : "32");
     else if (!image->dynamic)
-        doctor_find(FINDING_PROBLEM, "static", OUT_OF_REACH "be linked dynamically (for Go: CGO_ENABLED=1, -linkmode=external)",
+        doctor_find(FINDING_PROBLEM, "static",
+                    OUT_OF_REACH "be linked dynamically (no use for Go: its programs call the kernel without libc)",
                     "%s is linked statically, or for another machine: no library is loaded into it", path);
     else if (strstr(image->interpreter, "ld-musl"))
         doctor_find(FINDING_PROBLEM, "libc", OUT_OF_REACH "be built for glibc", "%s uses musl (%s), and the library needs glibc",
@@ -188,7 +189,8 @@ void doctor_command(int argc, char **argv)
 {
     char path[PATH_MAX], directory[PATH_MAX];
     if (!program_find(argv[0], path, sizeof path)) {
-        cli_trouble_at(argv[0], "no such program");
+        cli_trouble_at(argv[0], access(argv[0], F_OK) == 0 ? "it can't be executed; chmod +x, or ask about what runs it"
+                                                           : "no such program");
         return;
     }
     doctor_program(path);

@@ -17,6 +17,7 @@
 
 #include "../policy/keys.h"
 #include "cli.h"
+#include "log_place.h"
 #include "program.h"
 #include "summary.h"
 #include "supervise.h"
@@ -56,12 +57,24 @@ static void usage(FILE *stream)
           stream);
 }
 
+/* What a newcomer does next. */
+static const char *start_trouble(const char *command, int error)
+{
+    if (error == ENOENT && !strchr(command, '/'))
+        return "there is no such program in PATH; one in this directory is called ./NAME";
+    if (error == ENOENT && access(command, F_OK) == 0)
+        return "what its first line names, or the loader that it asks for, isn't there; `head -n 1` or `readelf -l` shows it";
+    if (error == EACCES && access(command, F_OK) == 0 && access(command, X_OK) < 0)
+        return "it isn't executable; chmod +x, or say what runs it: sh FILE";
+    return strerror(error);
+}
+
 /* The two halves' meeting point: loaded with the library now, so this exec waits as the policy says. */
 static int start_command(char **command)
 {
     execvp(command[0], command);
     int error = errno;
-    cli_trouble_at(command[0], strerror(error));
+    cli_trouble_at(command[0], start_trouble(command[0], error));
     return error == ENOENT ? STATUS_NOT_FOUND : STATUS_NOT_EXECUTABLE;
 }
 
@@ -134,6 +147,15 @@ static bool set_conf(const char *file)
         cli_trouble_at(file, strerror(errno));
     free(path);
     return readable;
+}
+
+static void say_log_trouble(void *context, const struct log_trouble *trouble)
+{
+    (void)context;
+    char *text = NULL;
+    if (asprintf(&text, "no line can be written to it: %s; %s", trouble->what, trouble->remedy) >= 0)
+        cli_trouble_at(trouble->path, text);
+    free(text);
 }
 
 /* Where the lines of this run go besides. Without it there is a run, but no summary. */
@@ -252,6 +274,9 @@ static int run(int argc, char **argv)
     const char *reason = program_find(command[0], path, sizeof path) ? program_refuses(path) : NULL;
     if (reason) {
         cli_trouble_at(path, reason);
+        fputs("etxtbsy: `etxtbsy doctor ", stderr);
+        cli_print_escaped(stderr, command[0], strlen(command[0]));
+        fputs("` says what to do about it\n", stderr);
         return STATUS_OURS;
     }
     const char *library = program_library();
@@ -259,6 +284,8 @@ static int run(int argc, char **argv)
     if (!preload || setenv("LD_PRELOAD", preload, 1) < 0)
         return STATUS_OURS;
     free(preload);
+    if (getenv("ETXTBSY_LOG")) /* asked for here and now; a configuration's is for others, too */
+        log_place_examine(getenv("ETXTBSY_LOG"), say_log_trouble, NULL);
     return quiet ? start_under_library(command) : run_with_summary(command);
 }
 
