@@ -165,6 +165,11 @@ demo:
 	$(MAKE) --no-print-directory all
 	scripts/demo.sh
 
+# The page that the demo ends with, as README.md shows it. Takes a browser, 300 MB: only who changes the page needs it.
+picture: demo
+	scripts/setup.sh picture
+	scripts/picture.sh '$(abspath build)/demo.html' scripts/demo/timeline.png
+
 lint:
 	scripts/setup.sh lint
 	shellcheck scripts/*.sh scripts/prove/*.sh scripts/debian/*.postinst scripts/debian/*.prerm scripts/debian/*.postrm .ci/run
@@ -177,5 +182,5 @@ include scripts/install.mk
 clean:
 	rm -rf build
 
-.PHONY: ALWAYS all check check-clang check-sanitized clean demo lint no-command suite test
+.PHONY: ALWAYS all check check-clang check-sanitized clean demo lint no-command picture suite test
 -include $(shell find $(BUILD)/obj $(BUILD)/tests -name '*.d' -type f 2>/dev/null)

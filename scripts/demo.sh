@@ -60,7 +60,7 @@ run "bin/service once"
 run "cat $ETXTBSY_LOG"
 
 say "The other side: a program is started while somebody still writes it. Without the library that fails:"
-rm "$ETXTBSY_LOG"
+mv "$ETXTBSY_LOG" first.log
 write_slowly() {
     rm -f bin/tool
     { head -c 1000 service; sleep 1; tail -c +1001 service; } >bin/tool &
@@ -76,6 +76,15 @@ run "LD_PRELOAD=build/libetxtbsy.so sh -c 'bin/tool once'"
 wait "$!"
 run "cat $ETXTBSY_LOG"
 grep -q '"outcome":"succeeded"' "$ETXTBSY_LOG" || fail "the log doesn't say that the wait succeeded"
+
+if [ -x "$root/build/etxtbsy" ]; then
+    say "A log like this is to be read by people, too. Some seconds of deploying and starting, and what the report makes of it:"
+    LD_PRELOAD=$root/build/libetxtbsy.so "$root/scripts/demo/traffic.sh"
+    cat first.log "$ETXTBSY_LOG" >demo.json
+    run "build/etxtbsy report demo.json"
+    run "build/etxtbsy report --html $root/build/demo.html demo.json"
+    say "The picture, for your browser: $root/build/demo.html"
+fi
 
 say "No program was changed. To use it yourself:"
 printf '    LD_PRELOAD=%s/build/libetxtbsy.so make install\n\n' "$root"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo`, `test`, `lint`, `deb`, `rpm` or `prove`.
+# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo`, `picture`, `test`, `lint`, `deb`, `rpm` or `prove`.
 # What is there already is left alone; with nothing missing it does nothing. Needs root or sudo only to install.
 set -eu
 
@@ -18,11 +18,12 @@ test)
     unpacked="prometheus prometheus-node-exporter"
     ;;
 lint) required="$required clang-format clang-tidy shellcheck" ;;
+picture) required="$required chromium" ;;
 deb) required="$required dpkg-dev" ;;
 rpm) required="$required rpm git" ;;
 prove) required="$required dpkg-dev debootstrap systemd-container" ;;
 *)
-    echo "usage: scripts/setup.sh demo|test|lint|deb|rpm|prove" >&2
+    echo "usage: scripts/setup.sh demo|picture|test|lint|deb|rpm|prove" >&2
     exit 2
     ;;
 esac

@@ -109,10 +109,10 @@ static uint64_t sum_of(const uint64_t *counts, int size)
     return sum;
 }
 
-/* The round number that the axis of counts ends with. */
+/* The round number that the axis of counts ends with; it has a half, but for the smallest. */
 static uint64_t round_up(uint64_t most)
 {
-    static const uint64_t steps[] = { 1, 2, 5 };
+    static const uint64_t steps[] = { 1, 2, 4, 6, 8 };
     for (uint64_t power = 1;; power *= 10)
         for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
             if (power * steps[i] >= most)
@@ -218,6 +218,17 @@ static void write_waits(FILE *out, const struct timeline *fitted, int columns)
     }
 }
 
+/* What each verdict asks of the reader; what isn't known asks nothing. */
+static const char *const verdict_meanings[LINE_VERDICTS] = {
+    [VERDICT_OBSERVED] = "looked at, and left alone",
+    [VERDICT_TRANSIENT] = "over; nothing to do",
+    [VERDICT_REPLACED] = "the old version runs on; restart it when it suits",
+    [VERDICT_REFUSED] = "not remedied, for the reason given",
+    [VERDICT_SELF_HELD] = "the program\xe2\x80\x99s own descriptor",
+    [VERDICT_PERSISTENT] = "waiting doesn\xe2\x80\x99t help; redesign",
+    [VERDICT_FAILED] = "broken; wants a person now",
+};
+
 static void write_timeline(FILE *out, const struct tally *tally)
 {
     struct timeline fitted;
@@ -243,8 +254,9 @@ static void write_timeline(FILE *out, const struct tally *tally)
     fputs("</svg><ul class=legend>", out);
     for (int verdict = LINE_VERDICTS - 1; verdict >= 0; verdict--)
         if (verdicts[verdict])
-            fprintf(out, "<li><i class=%s></i>%s %llu</li>", line_verdicts[verdict], line_verdicts[verdict],
-                    (unsigned long long)verdicts[verdict]);
+            fprintf(out, "<li><i class=%s></i>%s %llu <span class=faint>%s</span></li>", line_verdicts[verdict],
+                    line_verdicts[verdict], (unsigned long long)verdicts[verdict],
+                    verdict_meanings[verdict] ? verdict_meanings[verdict] : "");
     fputs("</ul>", out);
     timeline_free(&fitted);
 }
