@@ -692,6 +692,83 @@ Test(schema, rejects_bad_lines)
     expect_bad(json_tokener_parse("[]"), "expected object");
 }
 
+/* One blank-separated word after the other, each up to a blank. */
+#define FOR_EACH_WORD(word, words)                                                                                                 \
+    for (char *rest_, *copy_ = strdup(words), *word = strtok_r(copy_, " ", &rest_); word; word = strtok_r(NULL, " ", &rest_))
+
+static bool has_word(struct json_object *words, const char *word)
+{
+    for (size_t i = 0; i < json_object_array_length(words); i++)
+        if (!strcmp(json_object_get_string(json_object_array_get_idx(words, i)), word))
+            return true;
+    return false;
+}
+
+/*
+ * What README.md promises to those who read `v` = 1: no field of these goes, becomes optional or has another type, no word of these
+ * goes, and there is no verdict but these. Who has to change this test has to raise the version.
+ */
+Test(schema, version_1_keeps_its_promise)
+{
+    static const struct {
+        const char *type, *fields;
+        bool required;
+    } promised[] = {
+        { "string", "ts event op outcome verdict path target error strerror message action rule comm exe host", true },
+        { "integer", "v errno attempts pid ppid tid uid", true },
+        { "number", "waited_ms", true },
+        { "string",
+          "path_b64 target_b64 message_b64 rule_b64 reason stage stage_b64 generation generation_b64 sync comm_b64 exe_b64 "
+          "boot_id unit unit_b64 invocation_id container_id host_b64",
+          false },
+        { "integer", "held_fd bytes old_inode new_inode hard_links holders_hidden", false },
+        { "boolean", "published_early holders_truncated", false },
+        { "array", "holders ancestry", false },
+        { "object", "delays", false },
+    };
+    static const struct {
+        const char *field, *words;
+        bool alone;
+    } words[] = {
+        { "verdict", "transient replaced persistent self-held refused failed", true },
+        { "event", "wait redirect pending observe refuse config", false },
+        { "outcome",
+          "succeeded waiting gave-up replaced created unchanged in-place published-early discarded aborted failed pending "
+          "observed refused ignored",
+          false },
+        { "action", "retry redirect atomic observe off none", false },
+        { "reason",
+          "self-held flags path not-a-regular-file hard-links mount-point immutable swap-file immutable-directory "
+          "sticky-directory directory rename name-too-long read-only no-space quota no-proc descriptors unreadable owner "
+          "attributes not-trackable target-unlinked target-replaced generation-name generation-link locked serialised "
+          "write-failed writer-killed io_uring policy configuration",
+          false },
+    };
+    struct json_object *properties = json_object_object_get(schema_get(), "properties");
+    struct json_object *required = json_object_object_get(schema_get(), "required"), *field, *type;
+    cr_assert_eq(EVENT_VERSION, 1, "this test is about version 1");
+    cr_expect_str_eq(json_object_to_json_string_ext(json_object_object_get(json_object_object_get(properties, "v"), "enum"), 0),
+                     "[1]");
+    for (size_t i = 0; i < sizeof promised / sizeof *promised; i++)
+        FOR_EACH_WORD(name, promised[i].fields)
+        {
+            cr_assert(json_object_object_get_ex(properties, name, &field), "%s is gone", name);
+            cr_assert(json_object_object_get_ex(field, "type", &type));
+            cr_expect_str_eq(json_object_get_string(type), promised[i].type, "%s", name);
+            cr_expect_eq(has_word(required, name), promised[i].required, "whether %s is always there", name);
+        }
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct json_object *found = json_object_object_get(json_object_object_get(properties, words[i].field), "enum");
+        size_t count = 0;
+        FOR_EACH_WORD(word, words[i].words)
+        {
+            count++;
+            cr_expect(has_word(found, word), "%s: %s is gone", words[i].field, word);
+        }
+        cr_expect(!words[i].alone || count == json_object_array_length(found), "%s: a new word", words[i].field);
+    }
+}
+
 /* For an operator: every field is described, and every word of an enum explained. */
 Test(schema, describes_everything)
 {
