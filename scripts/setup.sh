@@ -13,7 +13,7 @@ test)
     # The programs that the tests drive: a missing one is skipped, and said so.
     useful="clang valgrind strace dash zsh mksh fish busybox perl python3 vim rsync curl util-linux procps
         e2fsprogs xfsprogs btrfs-progs libfuse3-dev
-        mandoc git fakeroot eatmydata faketime"
+        mandoc git fakeroot eatmydata faketime openssh-client openssh-sftp-server sshfs"
     # Servers that the tests drive: unpacked below build/tools, for an installed one would be started, now and at every boot.
     unpacked="prometheus prometheus-node-exporter"
     ;;

@@ -488,6 +488,22 @@ Test(doctor, knows_other_machines_and_libraries)
     expect_finding("problem", "libc", "isn't glibc's");
 }
 
+/* A dynamic program with Go's note: the library is loaded, and of no use. */
+Test(doctor, knows_programs_of_go)
+{
+    if (status_code(
+            run_shell(&place, WITHOUT_SHIM, NULL,
+                      "printf '%s\\n' '__asm__(\".section .note.go.buildid,\\\"a\\\"\\n.long 4,8,4\\n.asciz \\\"Go\\\"\\n.byte 0\\n"
+                      ".quad 1\\n.text\");' 'int main(void) { return 0; }' >go.c && cc -o go go.c && "
+                      "readelf -n go | grep -q 'Go.*0x00000008'")) != 0) {
+        fprintf(stderr, "skipped: no program with such a note can be made here: %s\n", errors());
+        return;
+    }
+    cr_expect_eq(etxtbsy(NULL, "doctor ./go"), 1);
+    expect_finding("problem", "Go", "calls the kernel without libc");
+    EXPECT_SAYS(output(), "write another file, and rename that");
+}
+
 Test(doctor, names_privileges)
 {
     if (geteuid() != 0 || system("command -v setpriv setcap >/dev/null") != 0) {

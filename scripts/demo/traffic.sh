@@ -26,7 +26,7 @@ cp bin/service bin/worker
 ln bin/worker bin/worker-too
 bin/worker >/dev/null &
 services=$!
-(exec 9>>bin/tool && sleep 60) &
+(exec 9>>bin/tool && exec sleep 60) &
 services="$services $!"
 for round in 1 2 3 4 5 6 7 8 9 10 11 12; do
     bin/service >/dev/null &

@@ -88,6 +88,9 @@ static void say_elf(const char *path, const struct image *image, const unsigned 
              !strstr(image->interpreter, "/ld.so"))
         doctor_find(FINDING_PROBLEM, "libc", OUT_OF_REACH "be built for glibc", "%s is loaded by %s, which isn't glibc's ld.so",
                     path, image->interpreter);
+    else if (program_is_go(path))
+        doctor_find(FINDING_PROBLEM, "Go", OUT_OF_REACH "write another file, and rename that: mv NEW PROGRAM",
+                    "%s is a Go program: it loads the library, and calls the kernel without libc; what it starts is reached", path);
     else
         doctor_find(FINDING_FINE, "program", NULL, "%s is a dynamic program of this machine, with glibc", path);
 }

@@ -4,6 +4,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,37 @@ const char *program_refuses(const char *path)
     if (strstr(image.interpreter, "ld-musl"))
         return "it uses musl, and the library needs glibc";
     return NULL;
+}
+
+#define GO "Go\0" /* the owner of a note, with the zero that ends it and one to fill up */
+
+/* Each ELF program of Go's has the identity of its build as a note. */
+bool program_is_go(const char *path)
+{
+    ElfW(Ehdr) header;
+    bool found = false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool is = fd >= 0 && pread(fd, &header, sizeof header, 0) == sizeof header && header.e_phentsize == sizeof(ElfW(Phdr));
+    for (unsigned i = 0; is && !found && i < header.e_phnum; i++) {
+        ElfW(Phdr) segment;
+        union {
+            ElfW(Nhdr) note;
+            char bytes[4096]; /* all notes of a program are much less */
+        } notes;
+        off_t at = (off_t)(header.e_phoff + i * sizeof segment);
+        if (pread(fd, &segment, sizeof segment, at) != sizeof segment || segment.p_type != PT_NOTE)
+            continue;
+        size_t room = segment.p_filesz < sizeof notes ? segment.p_filesz : sizeof notes;
+        ssize_t length = pread(fd, &notes, room, (off_t)segment.p_offset);
+        for (size_t from = 0; length > 0 && from + sizeof notes.note + sizeof GO <= (size_t)length && !found;) {
+            const ElfW(Nhdr) *note = (const void *)(notes.bytes + from);
+            found = note->n_namesz == sizeof GO && !memcmp(note + 1, GO, sizeof GO);
+            from += sizeof *note + (((size_t)note->n_namesz + 3) & ~3UL) + (((size_t)note->n_descsz + 3) & ~3UL);
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    return found;
 }
 
 const char *program_library(void)

@@ -13,6 +13,10 @@ bool program_find(const char *name, char *path, size_t size);
 /* Why ld.so won't load the library into it (or into what interprets it), for a person; NULL: it will, or that can't be known. */
 const char *program_refuses(const char *path);
 
+/* Whether Go made it: then it calls the kernel without libc, also where it is linked dynamically, and nothing that it does is seen.
+ */
+bool program_is_go(const char *path);
+
 /*
  * The library: beside this command, or where it was installed, with $LIB in it for ld.so to fill in. NULL: there is none that can
  * be loaded, which has been said.
