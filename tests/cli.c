@@ -142,7 +142,7 @@ Test(cli, without_arguments_teaches)
     struct run run = run_to(NULL, NULL, NO_WORDS);
     EXPECT_STATUS(run, 2);
     EXPECT_EMPTY(run.out);
-    EXPECT_TEXT(run.err, "LD_PRELOAD=libetxtbsy.so");
+    EXPECT_TEXT(run.err, "etxtbsy run make install");
     EXPECT_TEXT(run.err, "check ");
 }
 

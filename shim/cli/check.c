@@ -77,7 +77,7 @@ static int usage(void)
           "\n"
           "Without options: reads FILE as the library does and reports every line that it would pass over, as\n"
           "FILE:LINE: found \"...\", expected ... Without FILE: " POLICY_SYSTEM_FILE ", the file that ETXTBSY_CONF names, and\n"
-          "the ETXTBSY_* variables.\n"
+          "the ETXTBSY_* variables. A log file in a directory that isn't there is reported, too.\n"
           "\n"
           "With --path: shows which values are in force when a program wants to do OPERATION to PATH, and where each of\n"
           "them comes from. With FILE, from that file alone.\n"

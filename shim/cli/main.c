@@ -37,9 +37,10 @@ static void usage(FILE *stream)
 {
     fputs("etxtbsy: ends \"Text file busy\" (ETXTBSY)\n"
           "\n"
-          "The work is done by a library that you load into a program; this command looks after it:\n"
+          "The work is done by a library that is loaded into programs; this command looks after it:\n"
           "\n"
-          "    LD_PRELOAD=libetxtbsy.so make install\n"
+          "        etxtbsy run make install       one command under the library\n"
+          "        etxtbsy doctor make install    will it be reached?\n"
           "\n"
           "usage: etxtbsy COMMAND [OPTION]... [ARGUMENT]...\n"
           "\n",
