@@ -160,6 +160,8 @@ check-clang:
 
 include tests/prove.mk
 
+include tests/bench.mk
+
 demo:
 	scripts/setup.sh demo
 	$(MAKE) --no-print-directory all
@@ -172,7 +174,7 @@ picture: demo
 
 lint:
 	scripts/setup.sh lint
-	shellcheck scripts/*.sh scripts/demo/*.sh scripts/prove/*.sh tests/recipes/*.sh scripts/debian/*.postinst scripts/debian/*.prerm scripts/debian/*.postrm .ci/run
+	shellcheck scripts/*.sh scripts/demo/*.sh scripts/prove/*.sh tests/bench/*.sh tests/recipes/*.sh scripts/debian/*.postinst scripts/debian/*.prerm scripts/debian/*.postrm .ci/run
 	shellcheck -s bash scripts/completion/etxtbsy.bash
 	clang-format --dry-run -Werror $$(git ls-files 'shim/*.[ch]' 'tests/*.[ch]')
 	git ls-files 'shim/*.c' | xargs -P 2 -n 8 sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -D_GNU_SOURCE -DINSTALLED_LIBRARY=\"x\" $(COMMAND_FLAGS)' sh

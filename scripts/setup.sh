@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo`, `picture`, `test`, `lint`, `deb`, `rpm` or `prove`.
+# Installs what is missing, on Debian and its kin: `scripts/setup.sh demo`, `picture`, `test`, `lint`, `deb`, `rpm`, `prove` or `bench`.
 # What is there already is left alone; with nothing missing it does nothing. Needs root or sudo only to install.
 set -eu
 
@@ -22,8 +22,12 @@ picture) required="$required chromium" ;;
 deb) required="$required dpkg-dev" ;;
 rpm) required="$required rpm git" ;;
 prove) required="$required dpkg-dev debootstrap systemd-container" ;;
+bench)
+    required="$required binutils"
+    useful="valgrind gnuplot-nox rsync acl attr xfsprogs btrfs-progs dpkg-dev"
+    ;;
 *)
-    echo "usage: scripts/setup.sh demo|picture|test|lint|deb|rpm|prove" >&2
+    echo "usage: scripts/setup.sh demo|picture|test|lint|deb|rpm|prove|bench" >&2
     exit 2
     ;;
 esac
