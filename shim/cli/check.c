@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <json.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "options.h"
 #include "log_place.h"
 
 #define FOUND_MAX 200 /* of what was found, shown: a binary file has long lines */
@@ -172,35 +172,18 @@ static void say_what_was_read(const struct policy_sources *sources, const char *
 
 int check_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "path", required_argument, NULL, 'p' },    { "op", required_argument, NULL, 'o' },
-        { "program", required_argument, NULL, 'x' }, { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },          { 0 },
-    };
     const char *path = NULL, *operation = NULL, *program = NULL;
     bool as_json = false;
-    int option;
-
-    while ((option = getopt_long(argc, argv, "p:o:x:jh", options, NULL)) != -1)
-        switch (option) {
-        case 'p':
-            path = optarg;
-            break;
-        case 'o':
-            operation = optarg;
-            break;
-        case 'x':
-            program = optarg;
-            break;
-        case 'j':
-            as_json = true;
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy check --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    const struct option_row options[] = {
+        { 'p', "path", .value = &path },
+        { 'o', "op", .value = &operation },
+        { 'x', "program", .value = &program },
+        { 'j', "json", .given = &as_json },
+        { 0 },
+    };
+    int status;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
     if (argc - optind > 1)
         return cli_trouble("check takes one FILE, not %d", argc - optind);
     if (!path != !operation)

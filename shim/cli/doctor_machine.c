@@ -10,6 +10,7 @@
 
 #include "../policy/policy.h"
 #include "cli.h"
+#include "program.h"
 #include "doctor.h"
 #include "enforce.h"
 #include "log_place.h"
@@ -22,14 +23,14 @@ static void say_enforcement(const char *name, const char *directory)
 {
     struct enforce probe = enforce_probe(directory);
     if (probe.write == ENFORCED && probe.exec == ENFORCED)
-        doctor_find(FINDING_FINE, name, NULL, "%s: the kernel enforces ETXTBSY in both directions", directory);
+        finding_add(FINDING_FINE, name, NULL, "%s: the kernel enforces ETXTBSY in both directions", directory);
     else if (probe.write == NOT_ENFORCED || probe.exec == NOT_ENFORCED)
-        doctor_find(FINDING_PROBLEM, name, NOT_ENFORCED_REMEDY, "%s: ETXTBSY isn't enforced %s", directory,
+        finding_add(FINDING_PROBLEM, name, NOT_ENFORCED_REMEDY, "%s: ETXTBSY isn't enforced %s", directory,
                     probe.write == ENFORCED  ? "for programs that are being written to"
                     : probe.exec == ENFORCED ? "for programs that run"
                                              : "at all");
     else
-        doctor_find(FINDING_NOTE, name, "try it where you may write and start programs: TMPDIR=DIRECTORY etxtbsy doctor",
+        finding_add(FINDING_NOTE, name, "try it where you may write and start programs: TMPDIR=DIRECTORY etxtbsy doctor",
                     "%s: whether ETXTBSY is enforced can't be tried out: %s", directory, strerror(probe.error));
 }
 
@@ -42,9 +43,9 @@ void doctor_directory(const char *directory)
 static void look_at_proc(void)
 {
     if (access("/proc/self/fd/0", F_OK) == 0 || access("/proc/self/exe", F_OK) == 0)
-        doctor_find(FINDING_FINE, "/proc", NULL, "mounted");
+        finding_add(FINDING_FINE, "/proc", NULL, "mounted");
     else
-        doctor_find(FINDING_PROBLEM, "/proc", "mount -t proc proc /proc", "isn't mounted: nothing can be redirected without it");
+        finding_add(FINDING_PROBLEM, "/proc", "mount -t proc proc /proc", "isn't mounted: nothing can be redirected without it");
 }
 
 static long number_in(const char *path)
@@ -87,12 +88,12 @@ static void look_at_inotify(void)
     const long spare = 16; /* fewer than that are gone when a handful of programs wait */
     long limit = number_in("/proc/sys/fs/inotify/max_user_instances"), used = count_instances();
     if (limit < 0)
-        doctor_find(FINDING_NOTE, "inotify", NULL, "the limit can't be read; who waits goes by the clock");
+        finding_add(FINDING_NOTE, "inotify", NULL, "the limit can't be read; who waits goes by the clock");
     else if (limit - used < spare)
-        doctor_find(FINDING_NOTE, "inotify", "sysctl fs.inotify.max_user_instances=1024, in /etc/sysctl.d for good",
+        finding_add(FINDING_NOTE, "inotify", "sysctl fs.inotify.max_user_instances=1024, in /etc/sysctl.d for good",
                     "%ld of this user's %ld instances are taken; a wait that gets none goes by the clock alone", used, limit);
     else
-        doctor_find(FINDING_FINE, "inotify", NULL, "%ld of this user's %ld instances are taken", used, limit);
+        finding_add(FINDING_FINE, "inotify", NULL, "%ld of this user's %ld instances are taken", used, limit);
 }
 
 static void count_complaint(void *context, const struct policy_complaint *complaint)
@@ -105,7 +106,7 @@ static void count_complaint(void *context, const struct policy_complaint *compla
 static void say_log_trouble(void *context, const struct log_trouble *trouble)
 {
     (void)context;
-    doctor_find(FINDING_NOTE, "log", trouble->remedy, "no line can be written to %s: %s; programs go on without", trouble->path,
+    finding_add(FINDING_NOTE, "log", trouble->remedy, "no line can be written to %s: %s; programs go on without", trouble->path,
                 trouble->what);
 }
 
@@ -123,12 +124,12 @@ static void look_at_configuration(void)
     }
     const char *disable = policy_variable(&sources, "DISABLE");
     if (disable && !strcmp(disable, "1"))
-        doctor_find(FINDING_PROBLEM, "environment", "unset ETXTBSY_DISABLE", "ETXTBSY_DISABLE=1: everything is off");
+        finding_add(FINDING_PROBLEM, "environment", "unset ETXTBSY_DISABLE", "ETXTBSY_DISABLE=1: everything is off");
     log_place_examine(policy.log, say_log_trouble, NULL);
     if (count)
-        doctor_find(FINDING_NOTE, "configuration", "etxtbsy check", "has mistakes; what they were to say isn't in force");
+        finding_add(FINDING_NOTE, "configuration", "etxtbsy check", "has mistakes; what they were to say isn't in force");
     else
-        doctor_find(FINDING_FINE, "configuration", NULL, "no mistakes");
+        finding_add(FINDING_FINE, "configuration", NULL, "no mistakes");
 }
 
 static void look_at_preload_file(void)
@@ -140,13 +141,13 @@ static void look_at_preload_file(void)
     if (file)
         fclose(file);
     const char *list = getenv("LD_PRELOAD");
-    if (doctor_names_library(text))
-        doctor_find(FINDING_FINE, "reach", NULL,
+    if (program_names_library(text))
+        finding_add(FINDING_FINE, "reach", NULL,
                     "/etc/ld.so.preload has the library: every dynamic program on this machine loads it");
-    else if (doctor_names_library(list))
-        doctor_find(FINDING_FINE, "reach", NULL, "LD_PRELOAD has the library: what is started from here loads it");
+    else if (program_names_library(list))
+        finding_add(FINDING_FINE, "reach", NULL, "LD_PRELOAD has the library: what is started from here loads it");
     else
-        doctor_find(FINDING_NOTE, "reach",
+        finding_add(FINDING_NOTE, "reach",
                     "etxtbsy run -- CMD for one command; Environment=LD_PRELOAD=... for a service; `etxtbsy doctor CMD` for more",
                     "nothing is started with the library from here: neither LD_PRELOAD nor /etc/ld.so.preload has it");
 }
@@ -156,8 +157,8 @@ void doctor_machine(const char *library)
     struct utsname host;
     const char *directory = getenv("TMPDIR");
     if (uname(&host) == 0)
-        doctor_find(FINDING_FINE, "machine", NULL, "%s %s, %s", host.sysname, host.release, host.machine);
-    doctor_find(FINDING_FINE, "library", NULL, "%s can be loaded", library);
+        finding_add(FINDING_FINE, "machine", NULL, "%s %s, %s", host.sysname, host.release, host.machine);
+    finding_add(FINDING_FINE, "library", NULL, "%s can be loaded", library);
     look_at_preload_file();
     say_enforcement("kernel", directory && *directory ? directory : "/tmp");
     look_at_proc();

@@ -41,17 +41,17 @@ static void say_privilege(const char *path)
     struct stat file;
     char capability[64];
     if (stat(path, &file) == 0 && (file.st_mode & S_ISUID))
-        doctor_find(FINDING_PROBLEM, "set-id", OUT_OF_REACH "be started by root, for whom it isn't set-id",
+        finding_add(FINDING_PROBLEM, "set-id", OUT_OF_REACH "be started by root, for whom it isn't set-id",
                     "%s is set-user-id: ld.so ignores LD_PRELOAD for it", path);
     else if (stat(path, &file) == 0 && (file.st_mode & S_ISGID))
-        doctor_find(FINDING_PROBLEM, "set-id", OUT_OF_REACH "be started with that group",
+        finding_add(FINDING_PROBLEM, "set-id", OUT_OF_REACH "be started with that group",
                     "%s is set-group-id: ld.so ignores LD_PRELOAD for it", path);
     else if (getxattr(path, "security.capability", capability, sizeof capability) > 0)
-        doctor_find(FINDING_PROBLEM, "capabilities",
+        finding_add(FINDING_PROBLEM, "capabilities",
                     OUT_OF_REACH "have its capabilities from its service (AmbientCapabilities=) and not from its file",
                     "%s has file capabilities: ld.so ignores LD_PRELOAD for it", path);
     else
-        doctor_find(FINDING_PROBLEM, "set-id", "start it with the same real and effective ids",
+        finding_add(FINDING_PROBLEM, "set-id", "start it with the same real and effective ids",
                     "the real and effective ids differ: ld.so ignores LD_PRELOAD");
 }
 
@@ -63,7 +63,7 @@ static void say_privilege_for_others(const char *path)
     if (stat(path, &file) < 0)
         return;
     if ((file.st_mode & (S_ISUID | S_ISGID)) || getxattr(path, "security.capability", capability, sizeof capability) > 0)
-        doctor_find(FINDING_NOTE, "set-id", NULL,
+        finding_add(FINDING_NOTE, "set-id", NULL,
                     "%s is set-id or has file capabilities: it loads the library as it is started from here, not for other users",
                     path);
 }
@@ -72,27 +72,28 @@ static void say_elf(const char *path, const struct image *image, const unsigned 
 {
     bool is_wide = ident[EI_CLASS] == ELFCLASS64;
     if (ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
-        doctor_find(
+        finding_add(
             FINDING_PROBLEM, "ELF class",
-            is_wide ? "build a 64-bit library, and name it by $LIB: LD_PRELOAD=/usr/local/$LIB/" DOCTOR_LIBRARY
-                    : "build a 32-bit library (make CC='cc -m32'), and name it by $LIB: LD_PRELOAD=/usr/local/$LIB/" DOCTOR_LIBRARY,
+            is_wide
+                ? "build a 64-bit library, and name it by $LIB: LD_PRELOAD=/usr/local/$LIB/" PROGRAM_LIBRARY
+                : "build a 32-bit library (make CC='cc -m32'), and name it by $LIB: LD_PRELOAD=/usr/local/$LIB/" PROGRAM_LIBRARY,
             "%s is a %s-bit program, and the library beside this command isn't", path, is_wide ? "64" : "32");
     else if (!image->dynamic)
-        doctor_find(FINDING_PROBLEM, "static",
+        finding_add(FINDING_PROBLEM, "static",
                     OUT_OF_REACH "be linked dynamically (no use for Go: its programs call the kernel without libc)",
                     "%s is linked statically, or for another machine: no library is loaded into it", path);
     else if (strstr(image->interpreter, "ld-musl"))
-        doctor_find(FINDING_PROBLEM, "libc", OUT_OF_REACH "be built for glibc", "%s uses musl (%s), and the library needs glibc",
+        finding_add(FINDING_PROBLEM, "libc", OUT_OF_REACH "be built for glibc", "%s uses musl (%s), and the library needs glibc",
                     path, image->interpreter);
     else if (!strstr(image->interpreter, "ld-linux") && !strstr(image->interpreter, "/ld64.so") &&
              !strstr(image->interpreter, "/ld.so"))
-        doctor_find(FINDING_PROBLEM, "libc", OUT_OF_REACH "be built for glibc", "%s is loaded by %s, which isn't glibc's ld.so",
+        finding_add(FINDING_PROBLEM, "libc", OUT_OF_REACH "be built for glibc", "%s is loaded by %s, which isn't glibc's ld.so",
                     path, image->interpreter);
     else if (program_is_go(path))
-        doctor_find(FINDING_PROBLEM, "Go", OUT_OF_REACH "write another file, and rename that: mv NEW PROGRAM",
+        finding_add(FINDING_PROBLEM, "Go", OUT_OF_REACH "write another file, and rename that: mv NEW PROGRAM",
                     "%s is a Go program: it loads the library, and calls the kernel without libc; what it starts is reached", path);
     else
-        doctor_find(FINDING_FINE, "program", NULL, "%s is a dynamic program of this machine, with glibc", path);
+        finding_add(FINDING_FINE, "program", NULL, "%s is a dynamic program of this machine, with glibc", path);
 }
 
 void doctor_program(const char *path)
@@ -102,7 +103,7 @@ void doctor_program(const char *path)
     struct image image;
     for (int depth = 0; depth < INTERPRETERS_MAX; depth++) {
         if (image_inspect(&image, AT_FDCWD, path) < 0) {
-            doctor_find(FINDING_NOTE, "program", "ask as root", "%s can't be read: %s", path, strerror(errno));
+            finding_add(FINDING_NOTE, "program", "ask as root", "%s can't be read: %s", path, strerror(errno));
             return;
         }
         if (image.privileged) {
@@ -112,12 +113,12 @@ void doctor_program(const char *path)
         say_privilege_for_others(path);
         if (!image.script)
             break;
-        doctor_find(FINDING_FINE, "script", NULL, "%s is a script, run by %s", path, image.interpreter);
+        finding_add(FINDING_FINE, "script", NULL, "%s is a script, run by %s", path, image.interpreter);
         memcpy(interpreter, image.interpreter, sizeof interpreter);
         path = interpreter;
     }
     if (!read_head(path, ident) || memcmp(ident, ELFMAG, SELFMAG) != 0)
-        doctor_find(FINDING_NOTE, "program", NULL, "%s is no ELF program, and has no #! line: what starts it may run it by a shell",
+        finding_add(FINDING_NOTE, "program", NULL, "%s is no ELF program, and has no #! line: what starts it may run it by a shell",
                     path);
     else
         say_elf(realpath(path, real) ? real : path, &image, ident);
@@ -134,20 +135,20 @@ static void look_at_list(const char *list, const char *whose)
     for (const char *at = list; *(at += strspn(at, separators)); at += strcspn(at, separators)) {
         char item[PATH_MAX];
         snprintf(item, sizeof item, "%.*s", (int)strcspn(at, separators), at);
-        if (!doctor_names_library(item) || !strchr(item, '/') || strchr(item, '$') || access(item, R_OK) == 0)
+        if (!program_names_library(item) || !strchr(item, '/') || strchr(item, '$') || access(item, R_OK) == 0)
             continue;
-        doctor_find(FINDING_PROBLEM, "library", "correct LD_PRELOAD, or install the library there",
+        finding_add(FINDING_PROBLEM, "library", "correct LD_PRELOAD, or install the library there",
                     "%s names %s, and that can't be read: %s", whose, item, strerror(errno));
         missing = true;
     }
     if (!missing)
-        doctor_find(FINDING_FINE, "environment", NULL, "%s has the library: %s", whose, list);
+        finding_add(FINDING_FINE, "environment", NULL, "%s has the library: %s", whose, list);
 }
 
 static void say_if_disabled(const char *disable, const char *remedy)
 {
     if (disable && !strcmp(disable, "1"))
-        doctor_find(FINDING_PROBLEM, "environment", remedy, "ETXTBSY_DISABLE=1: everything is off");
+        finding_add(FINDING_PROBLEM, "environment", remedy, "ETXTBSY_DISABLE=1: everything is off");
 }
 
 static bool is_everywhere(void)
@@ -158,7 +159,7 @@ static bool is_everywhere(void)
     text[length] = '\0';
     if (file)
         fclose(file);
-    return doctor_names_library(text);
+    return program_names_library(text);
 }
 
 /* Commands that start another one with less than their own environment. */
@@ -169,7 +170,7 @@ static bool strips_environment(int argc, char **argv)
     const char *base = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
     for (size_t i = 0; i < sizeof strippers / sizeof *strippers; i++)
         if (!strcmp(base, strippers[i])) {
-            doctor_find(FINDING_PROBLEM, "environment",
+            finding_add(FINDING_PROBLEM, "environment",
                         "start the library behind it: sudo etxtbsy run -- CMD, or sudo env LD_PRELOAD=... CMD",
                         "%s gives the command that it starts an environment of its own, without LD_PRELOAD", base);
             return true;
@@ -179,9 +180,9 @@ static bool strips_environment(int argc, char **argv)
     for (int i = 1; i < argc && (argv[i][0] == '-' || strchr(argv[i], '=')); i++)
         if (!strcmp(argv[i], "-") || !strcmp(argv[i], "-i") || !strcmp(argv[i], "--ignore-environment")) {
             for (int j = i; j < argc; j++)
-                if (!strncmp(argv[j], "LD_PRELOAD=", 11) && doctor_names_library(argv[j] + 11))
+                if (!strncmp(argv[j], "LD_PRELOAD=", 11) && program_names_library(argv[j] + 11))
                     return false;
-            doctor_find(FINDING_PROBLEM, "environment", "env -i LD_PRELOAD=\"$LD_PRELOAD\" CMD",
+            finding_add(FINDING_PROBLEM, "environment", "env -i LD_PRELOAD=\"$LD_PRELOAD\" CMD",
                         "env %s starts its command with an empty environment, without LD_PRELOAD", argv[i]);
             return true;
         }
@@ -200,11 +201,11 @@ void doctor_command(int argc, char **argv)
     const char *list = getenv("LD_PRELOAD");
     if (!strips_environment(argc, argv)) {
         if (is_everywhere())
-            doctor_find(FINDING_FINE, "environment", NULL, "/etc/ld.so.preload has the library");
-        else if (doctor_names_library(list))
+            finding_add(FINDING_FINE, "environment", NULL, "/etc/ld.so.preload has the library");
+        else if (program_names_library(list))
             look_at_list(list, "LD_PRELOAD");
         else
-            doctor_find(FINDING_NOTE, "environment", "etxtbsy run -- CMD, or LD_PRELOAD=...",
+            finding_add(FINDING_NOTE, "environment", "etxtbsy run -- CMD, or LD_PRELOAD=...",
                         "nothing is started with the library from here: LD_PRELOAD doesn't have it");
     }
     say_if_disabled(getenv("ETXTBSY_DISABLE"), "unset ETXTBSY_DISABLE");
@@ -230,7 +231,7 @@ static enum loaded has_loaded(pid_t pid)
     if (!maps)
         return LOADED_UNKNOWN;
     while (found == NOT_LOADED && getline(&line, &size, maps) > 0) {
-        char *name = strstr(line, "/" DOCTOR_LIBRARY);
+        char *name = strstr(line, "/" PROGRAM_LIBRARY);
         if (name)
             found = strstr(name, " (deleted)") ? LOADED_OLD : LOADED;
     }
@@ -263,17 +264,17 @@ static void say_environment(pid_t pid)
     char *disable = variable_of(pid, "ETXTBSY_DISABLE", &known);
     snprintf(whose, sizeof whose, "LD_PRELOAD of process %d", pid);
     if (!known)
-        doctor_find(FINDING_NOTE, "environment", "ask as root", "what process %d was started with can't be read", pid);
-    else if (doctor_names_library(list))
+        finding_add(FINDING_NOTE, "environment", "ask as root", "what process %d was started with can't be read", pid);
+    else if (program_names_library(list))
         look_at_list(list, whose);
     else
-        doctor_find(is_everywhere() ? FINDING_FINE : FINDING_PROBLEM, "environment",
+        finding_add(is_everywhere() ? FINDING_FINE : FINDING_PROBLEM, "environment",
                     is_everywhere() ? NULL : "start it again by etxtbsy run, or with LD_PRELOAD in its service's Environment=",
                     "process %d was started without the library in LD_PRELOAD%s", pid,
                     is_everywhere() ? "; /etc/ld.so.preload has it"
                                     : ": somebody on the way has taken it out, or it was never there");
     if (disable && !strcmp(disable, "1"))
-        doctor_find(FINDING_PROBLEM, "environment", "start it again without ETXTBSY_DISABLE",
+        finding_add(FINDING_PROBLEM, "environment", "start it again without ETXTBSY_DISABLE",
                     "ETXTBSY_DISABLE=1: everything is off");
     free(list);
     free(disable);
@@ -342,20 +343,20 @@ static void say_children(pid_t pid)
         const char *refusal = program_refuses(path);
         bool known;
         char *list = variable_of(all[i].pid, "LD_PRELOAD", &known);
-        doctor_find(FINDING_PROBLEM, "child",
+        finding_add(FINDING_PROBLEM, "child",
                     refusal ? OUT_OF_REACH "be linked dynamically, without other rights" : "etxtbsy doctor PID, for it",
                     "process %d (%s, %s) hasn't loaded the library: %s", all[i].pid, all[i].comm, exe,
-                    refusal                      ? refusal
-                    : doctor_names_library(list) ? "though LD_PRELOAD names it"
-                                                 : "LD_PRELOAD was taken out of its environment");
+                    refusal                       ? refusal
+                    : program_names_library(list) ? "though LD_PRELOAD names it"
+                                                  : "LD_PRELOAD was taken out of its environment");
         free(list);
     }
     free(all);
     if (reached || !missed)
-        doctor_find(FINDING_FINE, "children", NULL, reached ? "%zu of its children have loaded the library" : "it has none now",
+        finding_add(FINDING_FINE, "children", NULL, reached ? "%zu of its children have loaded the library" : "it has none now",
                     reached);
     if (missed > CHILDREN_SAID_MAX)
-        doctor_find(FINDING_NOTE, "children", NULL, "%zu more have not", missed - CHILDREN_SAID_MAX);
+        finding_add(FINDING_NOTE, "children", NULL, "%zu more have not", missed - CHILDREN_SAID_MAX);
 }
 
 void doctor_process(pid_t pid)
@@ -371,12 +372,12 @@ void doctor_process(pid_t pid)
         return;
     }
     if (loaded == LOADED) {
-        doctor_find(FINDING_FINE, "process", NULL, "process %d has loaded the library", pid);
+        finding_add(FINDING_FINE, "process", NULL, "process %d has loaded the library", pid);
     } else if (loaded == LOADED_OLD) {
-        doctor_find(FINDING_NOTE, "process", "restart it when it suits",
+        finding_add(FINDING_NOTE, "process", "restart it when it suits",
                     "process %d has loaded a library that has been replaced since", pid);
     } else {
-        doctor_find(FINDING_PROBLEM, "process", "see below", "process %d has not loaded the library", pid);
+        finding_add(FINDING_PROBLEM, "process", "see below", "process %d has not loaded the library", pid);
         doctor_program(path);
         say_environment(pid);
     }
@@ -384,7 +385,7 @@ void doctor_process(pid_t pid)
         bool known;
         char *disable = variable_of(pid, "ETXTBSY_DISABLE", &known);
         if (disable && !strcmp(disable, "1"))
-            doctor_find(FINDING_PROBLEM, "environment", "start it again without ETXTBSY_DISABLE",
+            finding_add(FINDING_PROBLEM, "environment", "start it again without ETXTBSY_DISABLE",
                         "ETXTBSY_DISABLE=1: everything is off");
         free(disable);
     }

@@ -9,12 +9,13 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "program.h"
 #include "doctor.h"
 
 #define DROP_IN                                                                                                                    \
     "systemctl edit UNIT, and there:\n"                                                                                            \
     "[Service]\n"                                                                                                                  \
-    "Environment=LD_PRELOAD=/usr/local/lib/" DOCTOR_LIBRARY
+    "Environment=LD_PRELOAD=/usr/local/lib/" PROGRAM_LIBRARY
 
 bool doctor_is_unit(const char *name)
 {
@@ -94,15 +95,15 @@ static void look_at_environment(const char *unit, const char *environment)
     char assignment[PATH_MAX];
     bool preloads = false, disabled = false;
     while (next_assignment(&environment, assignment, sizeof assignment)) {
-        preloads |= !strncmp(assignment, "LD_PRELOAD=", 11) && doctor_names_library(assignment + 11);
+        preloads |= !strncmp(assignment, "LD_PRELOAD=", 11) && program_names_library(assignment + 11);
         disabled |= !strcmp(assignment, "ETXTBSY_DISABLE=1");
     }
     if (preloads)
-        doctor_find(FINDING_FINE, "environment", NULL, "%s starts its programs with the library in LD_PRELOAD", unit);
+        finding_add(FINDING_FINE, "environment", NULL, "%s starts its programs with the library in LD_PRELOAD", unit);
     else
-        doctor_find(FINDING_PROBLEM, "environment", DROP_IN, "%s starts its programs without the library", unit);
+        finding_add(FINDING_PROBLEM, "environment", DROP_IN, "%s starts its programs without the library", unit);
     if (disabled)
-        doctor_find(FINDING_PROBLEM, "environment", "take it out again", "%s has ETXTBSY_DISABLE=1: everything is off", unit);
+        finding_add(FINDING_PROBLEM, "environment", "take it out again", "%s has ETXTBSY_DISABLE=1: everything is off", unit);
 }
 
 /* "{ path=/usr/bin/x ; argv[]=/usr/bin/x -y ; … }" */
@@ -134,7 +135,7 @@ bool doctor_unit(const char *unit)
     } else {
         look_at_environment(unit, environment);
         if (*root || *image)
-            doctor_find(FINDING_PROBLEM, "root",
+            finding_add(FINDING_PROBLEM, "root",
                         "put the library into that root, under the path that LD_PRELOAD names (BindReadOnlyPaths=)",
                         "%s runs with another root directory: %s", unit, *root ? root : image);
         else
@@ -142,7 +143,7 @@ bool doctor_unit(const char *unit)
         if (strtol(main_pid, NULL, 10) > 0)
             doctor_process((pid_t)strtol(main_pid, NULL, 10));
         else
-            doctor_find(FINDING_NOTE, "process", NULL, "%s has no main process now", unit);
+            finding_add(FINDING_NOTE, "process", NULL, "%s has no main process now", unit);
     }
     free(text);
     free(state);

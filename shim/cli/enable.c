@@ -3,12 +3,13 @@
  * isn't touched, and what somebody else wrote never is. No service is restarted.
  */
 #include <errno.h>
-#include <getopt.h>
+#include <unistd.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "options.h"
 #include "drop_in.h"
 #include "manager.h"
 #include "program.h"
@@ -232,37 +233,18 @@ static int tell_manager(const struct request *request)
 /* True: go on, with the units from optind on. */
 static bool take_options(struct request *request, int argc, char **argv, int (*usage)(void), bool takes_all, int *status)
 {
-    static const struct option options[] = {
-        { "user", no_argument, NULL, 'u' },
-        { "runtime", no_argument, NULL, 'r' },
-        { "root", required_argument, NULL, 'R' },
-        { "dry-run", no_argument, NULL, 'n' },
-        { "help", no_argument, NULL, 'h' },
-        { "all", no_argument, NULL, 'a' },
-        { 0 },
+    const struct option_row options[] = {
+        { 'u', "user", .given = &request->manager.user },          { 'r', "runtime", .given = &request->runtime },
+        { 'R', "root", .value = &request->manager.root },          { 'n', "dry-run", .given = &request->dry_run },
+        { takes_all ? 'a' : '\0', "all", .given = &request->all }, { 0 },
     };
-    const char *name = takes_all ? "disable" : "enable";
-    int option;
-
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, status))
+        return false;
     *status = CLI_TROUBLE;
-    while ((option = getopt_long(argc, argv, "urR:nha", options, NULL)) != -1) {
-        if (option == 'h')
-            return *status = usage(), false;
-        if (option == '?' || (option == 'a' && !takes_all)) {
-            fprintf(stderr, "`etxtbsy %s --help` lists the options\n", name);
-            return false;
-        }
-        request->manager.user |= option == 'u';
-        request->runtime |= option == 'r';
-        request->dry_run |= option == 'n';
-        request->all |= option == 'a';
-        if (option == 'R')
-            request->manager.root = optarg;
-    }
     if (request->manager.user && *request->manager.root)
         cli_trouble("--user and --root exclude each other");
     else if (optind == argc && !request->all)
-        cli_trouble("%s wants the name of a service%s", name, takes_all ? ", or --all" : "");
+        cli_trouble("%s wants the name of a service%s", takes_all ? "disable" : "enable", takes_all ? ", or --all" : "");
     else if (optind < argc && request->all)
         cli_trouble("--all means every service, so it takes no names");
     else

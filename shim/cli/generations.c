@@ -4,7 +4,6 @@
 #include "generations.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 
 #include "../stage/stage.h"
 #include "cli.h"
+#include "options.h"
 #include "users.h"
 
 /* A file that is gone, in a directory that is there: what was kept of it can still be listed, and put back. */
@@ -193,29 +193,19 @@ static int usage(void)
 
 int generations_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },
+    bool as_json = false;
+    const struct option_row options[] = {
+        { 'j', "json", .given = &as_json },
         { 0 },
     };
-    bool as_json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1)
-        switch (option) {
-        case 'j':
-            as_json = true;
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy generations --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    int status;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
     if (argc - optind != 1)
         return cli_trouble("generations takes one PATH, not %d", argc - optind);
 
     struct generations generations;
-    int status = generations_find(&generations, argv[optind]);
+    status = generations_find(&generations, argv[optind]);
     if (status == CLI_FINE) {
         struct used_file *used = calloc(generations.count + 1, sizeof *used);
         if (!used)

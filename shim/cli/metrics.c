@@ -4,11 +4,12 @@
  * The labels are bounded: words of the log's vocabulary, and so many targets. Who comes first keeps its own series, so that a
  * counter never falls as long as the log grows; when the log is rotated all of them start again, which rate() knows.
  */
-#include <getopt.h>
+#include <unistd.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "options.h"
 #include "lines.h"
 #include "logs.h"
 #include "replaced.h"
@@ -224,31 +225,18 @@ static int write_to(const char *output, const struct metrics *metrics, const str
 
 int metrics_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "output", required_argument, NULL, 'o' },
-        { "targets", required_argument, NULL, 't' },
-        { "help", no_argument, NULL, 'h' },
+    const char *output = "-", *targets = NULL;
+    uint64_t limit = TARGETS;
+    const struct option_row options[] = {
+        { 'o', "output", .value = &output },
+        { 't', "targets", .value = &targets },
         { 0 },
     };
-    const char *output = "-";
-    uint64_t limit = TARGETS;
-    int option;
-
-    while ((option = getopt_long(argc, argv, "o:t:h", options, NULL)) != -1)
-        switch (option) {
-        case 'o':
-            output = optarg;
-            break;
-        case 't':
-            if (!text_to_number(optarg, strlen(optarg), &limit) || limit > TARGETS_LIMIT)
-                return cli_trouble("--targets is a number up to %d", TARGETS_LIMIT);
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy metrics --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    int status = CLI_FINE;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
+    if (targets && (!text_to_number(targets, strlen(targets), &limit) || limit > TARGETS_LIMIT))
+        return cli_trouble("--targets is a number up to %d", TARGETS_LIMIT);
 
     struct logs logs;
     struct metrics metrics = { .limit = limit };
@@ -259,7 +247,6 @@ int metrics_main(int argc, char **argv)
     metrics.targets[limit].path = OTHER_TARGETS;
     metrics.replaced = replaced_begin();
 
-    int status = CLI_FINE;
     struct lines *lines = lines_begin(use_line, &metrics);
     for (char **file = logs.files; *file; file++)
         if (!lines_read(lines, *file))

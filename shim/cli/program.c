@@ -14,7 +14,6 @@
 #include "../sys/image.h"
 #include "cli.h"
 
-#define LIBRARY_NAME "libetxtbsy.so"
 #define INTERPRETERS_MAX 5 /* execve(2) */
 
 static bool is_executable(const char *path)
@@ -114,10 +113,10 @@ const char *program_library(void)
 {
     static char beside[PATH_MAX];
     const char *library = INSTALLED_LIBRARY;
-    ssize_t length = readlink("/proc/self/exe", beside, sizeof beside - sizeof LIBRARY_NAME);
+    ssize_t length = readlink("/proc/self/exe", beside, sizeof beside - sizeof PROGRAM_LIBRARY);
     char *slash = length > 0 ? memrchr(beside, '/', (size_t)length) : NULL;
     if (slash) {
-        memcpy(slash + 1, LIBRARY_NAME, sizeof LIBRARY_NAME);
+        memcpy(slash + 1, PROGRAM_LIBRARY, sizeof PROGRAM_LIBRARY);
         if (access(beside, F_OK) == 0)
             library = beside;
     }
@@ -151,4 +150,16 @@ char *program_preload(const char *present, const char *library)
     if (asprintf(&list, "%s%s%s", present, *present ? ":" : "", library) < 0)
         return NULL;
     return list;
+}
+
+bool program_names_library(const char *list)
+{
+    static const char separators[] = " :\t\n";
+    for (const char *at = list ? list : ""; *(at += strspn(at, separators)); at += strcspn(at, separators)) {
+        size_t length = strcspn(at, separators), name = strlen(PROGRAM_LIBRARY);
+        if (length >= name && !memcmp(at + length - name, PROGRAM_LIBRARY, name) &&
+            (length == name || at[length - name - 1] == '/'))
+            return true;
+    }
+    return false;
 }

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define PROGRAM_LIBRARY "libetxtbsy.so"
+
 /* Looks for it along PATH as execvp does. False: there is none that can be executed. */
 bool program_find(const char *name, char *path, size_t size);
 
@@ -25,5 +27,8 @@ const char *program_library(void);
 
 /* What LD_PRELOAD has to be for `library`: behind those that are there already, so that it is nearest to libc. To be freed. */
 char *program_preload(const char *present, const char *library);
+
+/* Whether one of a list of libraries, as in LD_PRELOAD, is this one by its name. */
+bool program_names_library(const char *list);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -15,14 +14,12 @@
 
 #include "../policy/glob.h"
 #include "cli.h"
+#include "options.h"
 #include "lines.h"
 #include "logs.h"
 #include "moment.h"
 
 extern char **environ;
-
-const unsigned report_quantiles[] = { 500, 900, 990 };
-const char *const report_quantile_names[] = { "p50", "p90", "p99" };
 
 /* Which lines count. */
 struct filter {
@@ -55,58 +52,6 @@ static void use_line(void *context, const struct line *line)
     if (filter->unit && !matches_unit(filter->unit, line->unit))
         return;
     tally_add(&gathering->report.tally, line);
-}
-
-void report_wait(char text[REPORT_WAIT_SIZE], uint64_t us)
-{
-    static const struct {
-        uint64_t us;
-        const char *name;
-    } units[] = { { 1000000, "s" }, { 1000, "ms" }, { 1, "us" } };
-    size_t unit = 0;
-    if (us >= 3600 * UINT64_C(1000000)) {
-        snprintf(text, REPORT_WAIT_SIZE, "%lluh%02llumin", (unsigned long long)(us / 3600000000),
-                 (unsigned long long)(us / 60000000 % 60));
-        return;
-    }
-    if (us >= 60 * UINT64_C(1000000)) {
-        snprintf(text, REPORT_WAIT_SIZE, "%llumin%02llus", (unsigned long long)(us / 60000000),
-                 (unsigned long long)(us / 1000000 % 60));
-        return;
-    }
-    while (us && us < units[unit].us)
-        unit++;
-    double value = (double)us / (double)units[unit].us;
-    if (!us)
-        snprintf(text, REPORT_WAIT_SIZE, "0");
-    else
-        snprintf(text, REPORT_WAIT_SIZE, "%.*f%s",
-                 unit == 2 || value >= 99.95 ? 0
-                 : value >= 9.995            ? 1
-                                             : 2,
-                 value, units[unit].name);
-}
-
-char *report_outcomes(const struct group *group)
-{
-    char *text = NULL;
-    size_t size;
-    bool said[LINE_OUTCOMES] = { false };
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        abort();
-    for (int i = 0; i < LINE_OUTCOMES; i++) {
-        int most = -1;
-        for (int outcome = 0; outcome < LINE_OUTCOMES; outcome++)
-            if (group->outcomes[outcome] && !said[outcome] && (most < 0 || group->outcomes[outcome] > group->outcomes[most]))
-                most = outcome;
-        if (most < 0)
-            break;
-        said[most] = true;
-        fprintf(out, "%s%llu %s", i ? ", " : "", (unsigned long long)group->outcomes[most], line_outcomes[most]);
-    }
-    fclose(out);
-    return text;
 }
 
 /* The arguments for what was logged to the journal, in the time that was asked for: the rest is for the filter. */
@@ -198,62 +143,38 @@ static int show(const struct report *report, bool as_json, const char *page)
     return cli_file_end(&file);
 }
 
+static bool take_moment(const char *option, const char *text, int64_t *moment)
+{
+    if (moment_read(text, moment_now(), moment))
+        return true;
+    cli_trouble("--%s is a time such as \"2026-11-22 15:48\", yesterday or \"2h ago\"", option);
+    return false;
+}
+
 int report_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "since", required_argument, NULL, 's' },
-        { "until", required_argument, NULL, 'u' },
-        { "path", required_argument, NULL, 'p' },
-        { "unit", required_argument, NULL, 'U' },
-        { "json", no_argument, NULL, 'j' },
-        { "html", required_argument, NULL, 'H' },
-        { "journal", no_argument, NULL, 'J' },
-        { "help", no_argument, NULL, 'h' },
-        { 0 },
-    };
     struct gathering gathering = { .filter = { .since = INT64_MIN, .until = INT64_MAX } };
     struct filter *filter = &gathering.filter;
     struct report *report = &gathering.report;
-    const char *page = NULL;
+    const char *since = NULL, *until = NULL, *page = NULL;
     bool as_json = false, from_journal = false;
-    int option;
-
-    while ((option = getopt_long(argc, argv, "s:u:p:U:jH:Jh", options, NULL)) != -1)
-        switch (option) {
-        case 's':
-        case 'u':
-            if (!moment_read(optarg, moment_now(), option == 's' ? &filter->since : &filter->until))
-                return cli_trouble("--%s is a time such as \"2026-11-22 15:48\", yesterday or \"2h ago\"",
-                                   option == 's' ? "since" : "until");
-            break;
-        case 'p':
-            filter->path = optarg;
-            break;
-        case 'U':
-            filter->unit = optarg;
-            break;
-        case 'j':
-            as_json = true;
-            break;
-        case 'H':
-            page = optarg;
-            break;
-        case 'J':
-            from_journal = true;
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy report --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    const struct option_row options[] = {
+        { 's', "since", .value = &since },          { 'u', "until", .value = &until },
+        { 'p', "path", .value = &filter->path },    { 'U', "unit", .value = &filter->unit },
+        { 'j', "json", .given = &as_json },         { 'H', "html", .value = &page },
+        { 'J', "journal", .given = &from_journal }, { 0 },
+    };
+    int status = CLI_FINE;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
+    if ((since && !take_moment("since", since, &filter->since)) || (until && !take_moment("until", until, &filter->until)))
+        return CLI_TROUBLE;
     if (as_json && page && !strcmp(page, "-"))
         return cli_trouble("--json and --html - can't both go to standard output");
 
     struct logs logs = { .files = argv + optind };
     if (!from_journal && !logs_find(&logs, argv + optind))
         return CLI_TROUBLE;
-    int status = CLI_FINE;
     tally_begin(&report->tally);
     struct lines *lines = lines_begin(use_line, &gathering);
     if (from_journal && !read_journal(lines, filter))

@@ -1,5 +1,6 @@
 /*
- * `etxtbsy report`: what its parts share. report.c gathers, the others show what was gathered: on a terminal, as JSON, as a page.
+ * `etxtbsy report`: what its parts share. report.c gathers, report_words.c names, and the others show:
+ * on a terminal, as JSON, as a page.
  */
 #ifndef CLI_REPORT_H
 #define CLI_REPORT_H

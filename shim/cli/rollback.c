@@ -3,7 +3,6 @@
  * newest generation, so that this can be taken back in the same way.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "../sys/text.h"
 #include "cli.h"
+#include "options.h"
 #include "generations.h"
 
 /* What the present file becomes is never pruned here: there are as many generations afterwards as before. */
@@ -151,28 +151,15 @@ static int usage(void)
 
 int rollback_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "dry-run", no_argument, NULL, 'n' },
-        { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },
+    bool as_json = false, dry_run = false;
+    const struct option_row options[] = {
+        { 'n', "dry-run", .given = &dry_run },
+        { 'j', "json", .given = &as_json },
         { 0 },
     };
-    bool as_json = false, dry_run = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "njh", options, NULL)) != -1)
-        switch (option) {
-        case 'n':
-            dry_run = true;
-            break;
-        case 'j':
-            as_json = true;
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy rollback --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    int status;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
     if (argc - optind != 1 && argc - optind != 2)
         return cli_trouble("rollback takes PATH and perhaps N, not %d arguments", argc - optind);
     const char *number = argv[optind + 1];
@@ -181,7 +168,7 @@ int rollback_main(int argc, char **argv)
         return cli_trouble_at(number, "N is a number from 1, as `etxtbsy generations PATH` shows it");
 
     struct rollback rollback = { .kept.wanted = NO_LIMIT };
-    int status = generations_find(&rollback.generations, argv[optind]);
+    status = generations_find(&rollback.generations, argv[optind]);
     if (status == CLI_FINE && (status = choose(&rollback, n)) == CLI_FINE && (status = examine(&rollback)) == CLI_FINE) {
         if (!dry_run)
             status = carry_out(&rollback);

@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <json.h>
 #include <nettle/sha2.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "../sys/clock.h"
 #include "census.h"
 #include "cli.h"
+#include "options.h"
 
 #define SNAPSHOT_VERSION 1
 
@@ -254,29 +254,21 @@ static int write_document(struct json_object *object, const char *output)
 
 int snapshot_main(int argc, char **argv)
 {
-    static const struct option options[] = { { "output", required_argument, NULL, 'o' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { 0 } };
     const char *output = "-";
     struct census census;
-    int option;
-    while ((option = getopt_long(argc, argv, "o:h", options, NULL)) != -1)
-        switch (option) {
-        case 'o':
-            output = optarg;
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy snapshot --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    const struct option_row options[] = {
+        { 'o', "output", .value = &output },
+        { 0 },
+    };
+    int status;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
     if (argc - optind != 1)
         return cli_trouble("snapshot takes one PATH");
     if (!census_take(&census, argv[optind]))
         return cli_trouble_at(argv[optind], strerror(errno));
     struct json_object *object = document(&census, argv[optind]);
-    int status = write_document(object, output);
+    status = write_document(object, output);
     json_object_put(object);
     census_free(&census);
     return status;

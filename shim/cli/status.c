@@ -2,13 +2,14 @@
  * `etxtbsy status`: which services are enabled, and whether their processes have the library loaded.
  */
 #include <errno.h>
-#include <getopt.h>
+#include <unistd.h>
 #include <json.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "options.h"
 #include "drop_in.h"
 #include "manager.h"
 #include "units.h"
@@ -147,35 +148,18 @@ static int say_status(const struct unit_manager *manager, const struct unit_list
 
 int status_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "user", no_argument, NULL, 'u' },
-        { "root", required_argument, NULL, 'R' },
-        { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },
-        { 0 },
-    };
     struct unit_manager manager = { .root = "" };
     struct unit_list list = { 0 };
     bool as_json = false;
-    int option, status = CLI_FINE;
-
-    while ((option = getopt_long(argc, argv, "uR:jh", options, NULL)) != -1)
-        switch (option) {
-        case 'u':
-            manager.user = true;
-            break;
-        case 'R':
-            manager.root = optarg;
-            break;
-        case 'j':
-            as_json = true;
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy status --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    const struct option_row options[] = {
+        { 'u', "user", .given = &manager.user },
+        { 'R', "root", .value = &manager.root },
+        { 'j', "json", .given = &as_json },
+        { 0 },
+    };
+    int status = CLI_FINE;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
     if (manager.user && *manager.root)
         return cli_trouble("--user and --root exclude each other");
     if (optind == argc)

@@ -4,7 +4,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "../stage/stage.h"
 #include "cli.h"
+#include "options.h"
 #include "users.h"
 
 struct found {
@@ -293,33 +293,17 @@ static void allow_depth(void)
 
 int sweep_main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "dry-run", no_argument, NULL, 'n' },
-        { "recursive", no_argument, NULL, 'r' },
-        { "json", no_argument, NULL, 'j' },
-        { "help", no_argument, NULL, 'h' },
-        { 0 },
-    };
     struct sweep sweep = { 0 };
     bool as_json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "nrjh", options, NULL)) != -1)
-        switch (option) {
-        case 'n':
-            sweep.dry_run = true;
-            break;
-        case 'r':
-            sweep.recursive = true;
-            break;
-        case 'j':
-            as_json = true;
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy sweep --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    const struct option_row options[] = {
+        { 'n', "dry-run", .given = &sweep.dry_run },
+        { 'r', "recursive", .given = &sweep.recursive },
+        { 'j', "json", .given = &as_json },
+        { 0 },
+    };
+    int status;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
     if (optind == argc)
         return cli_trouble("sweep takes the directories to look in");
 
@@ -330,7 +314,7 @@ int sweep_main(int argc, char **argv)
         qsort(sweep.list, sweep.count, sizeof *sweep.list, by_path);
     bool all_seen = find_holders(&sweep);
     (as_json ? print_json : print_table)(&sweep, all_seen);
-    int status = status_of(&sweep);
+    status = status_of(&sweep);
     for (size_t i = 0; i < sweep.count; i++) {
         users_free(&sweep.list[i].used);
         free(sweep.list[i].path);

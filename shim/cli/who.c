@@ -2,7 +2,6 @@
  * `etxtbsy who`: who executes, writes or maps a file now, as fuser would say it for this errno, and what to do about each.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <json.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "../event/stamp.h"
 #include "census.h"
 #include "cli.h"
+#include "options.h"
 
 static int usage(void)
 {
@@ -145,20 +145,14 @@ static struct json_object *as_object(const struct census *census, const char *pa
 
 int who_main(int argc, char **argv)
 {
-    static const struct option options[] = { { "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { 0 } };
     bool as_json = false;
-    int option, status = CLI_FINE;
-    while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1)
-        switch (option) {
-        case 'j':
-            as_json = true;
-            break;
-        case 'h':
-            return usage();
-        default:
-            fputs("`etxtbsy who --help` lists the options\n", stderr);
-            return CLI_TROUBLE;
-        }
+    const struct option_row options[] = {
+        { 'j', "json", .given = &as_json },
+        { 0 },
+    };
+    int status = CLI_FINE;
+    if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
+        return status;
     if (optind == argc)
         return cli_trouble("who takes at least one PATH");
 
