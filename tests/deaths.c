@@ -14,14 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "harness.h"
+#include "tracer.h"
 
 #include <criterion/parameterized.h>
 
@@ -60,60 +58,30 @@ static const struct tree {
 /* ---- one process of a tree gets a signal --------------------------------------------------------------------------------------
  */
 
-static void be_traced(void)
-{
-    setpgid(0, 0);
-    if (ptrace(PTRACE_TRACEME, 0, 0, 0) < 0)
-        _exit(125);
-    raise(SIGSTOP);
-}
-
 struct death {
+    struct tracer tracer;
     unsigned long point; /* before which system call of the whole tree, from 1 on; 0: nobody dies */
     int signal;
     char call[64]; /* what it would have been */
 };
 
-static bool is_entry(pid_t pid, struct death *death)
+static void kill_before(struct tracer *tracer, const struct traced_call *call)
 {
-    struct __ptrace_syscall_info info;
-    if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) <= 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY)
-        return false;
-    snprintf(death->call, sizeof death->call, "system call %d of process %d", (int)info.entry.nr, pid);
-    return true;
+    struct death *death = (struct death *)tracer;
+    if (call->which != death->point)
+        return;
+    snprintf(death->call, sizeof death->call, "system call %d of process %d", (int)call->info.entry.nr, call->pid);
+    kill(call->pid, death->signal);
 }
 
 /* Runs it to the end of its last process. Returns how many system calls were made. */
 static unsigned long run_tree(const struct place *place, const struct tree *tree, struct death *death)
 {
-    char command[600], call[sizeof death->call] = "";
-    snprintf(command, sizeof command, "exec %s", tree->command);
-    const char *const argv[] = { "/bin/sh", "-c", command, NULL };
-    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-                         PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
-    pid_t first = start_program_with(place, WITH_SHIM, NULL, argv, be_traced), pid;
-    unsigned long count = 0;
-    int status;
-    cr_assert_eq(waitpid(first, &status, 0), first);
-    cr_assert(WIFSTOPPED(status), "the tree can't be traced: %#x", status);
-    cr_assert_eq(ptrace(PTRACE_SETOPTIONS, first, 0, options), 0);
-    ptrace(PTRACE_SYSCALL, first, 0, 0);
-    while ((pid = waitpid(-first, &status, __WALL)) > 0) {
-        if (!WIFSTOPPED(status))
-            continue;
-        int number = WSTOPSIG(status), pass = 0;
-        if (number == (SIGTRAP | 0x80)) {
-            if (is_entry(pid, death) && ++count == death->point) {
-                strcpy(call, death->call);
-                kill(pid, death->signal);
-            }
-        } else if (!(status >> 16) && number != SIGSTOP && number != SIGTRAP) {
-            pass = number;
-        }
-        ptrace(PTRACE_SYSCALL, pid, 0, pass);
-    }
-    strcpy(death->call, call);
-    return count;
+    death->call[0] = '\0';
+    death->tracer.entered = kill_before;
+    trace_tree(&death->tracer, place, WITH_SHIM, NULL, tree->command);
+    cr_expect(!death->tracer.hung, "%s: before call %lu: it hangs", tree->name, death->point);
+    return death->tracer.calls;
 }
 
 /* ---- what is left -------------------------------------------------------------------------------------------------------------

@@ -274,6 +274,8 @@ static const struct injected {
     { "cp, quota", "copy_file_range", "EDQUOT:when=1", "cp $NEW $TARGET", "copy_file_range" },
     { "dd", "write", "EIO:when=2", "dd if=$NEW of=$TARGET bs=16k", "write" },
     { "dd, quota", "write", "EDQUOT:when=2", "dd if=$NEW of=$TARGET bs=16k", "write" },
+    { "dd, read-only", "write", "EROFS:when=2", "dd if=$NEW of=$TARGET bs=16k", "write" },
+    { "dd, memory", "write", "ENOMEM:when=2", "dd if=$NEW of=$TARGET bs=16k", "write" },
     { "dd conv=fsync", "fsync", "EIO:when=1", "dd if=$NEW of=$TARGET bs=16k conv=fsync", "fsync" },
     { "dd conv=fdatasync", "fdatasync", "ENOSPC:when=1", "dd if=$NEW of=$TARGET bs=16k conv=fdatasync", "fdatasync" },
     { "truncate", "ftruncate", "EIO:when=1", "truncate -s 5 $TARGET", "ftruncate" },
@@ -381,6 +383,41 @@ Test(failures, let_the_program_go_on, .timeout = 30)
     expect_scene(&place, "exec", "cat 1\nclose -1 EIO\n", NULL, "aborted");
     expect_scene(&place, "stray-read", "close 0 \n", "half", "replaced");
     expect_scene(&place, "reserve", "close 0 \n", "half", "replaced");
+    place_remove(&place);
+}
+
+static sys_function *real_entry;
+
+static long interrupt_renames(long number, long a, long b, long c, long d, long e, long f)
+{
+    if (number != SYS_renameat2)
+        return real_entry(number, a, b, c, d, e, f);
+    errno = EINTR;
+    return -1;
+}
+
+/* Programs take EINTR of a close for no failure, or close again until it is another error. */
+Test(failures, of_a_commit_are_never_an_interruption)
+{
+    struct place place;
+    static struct stage_target target;
+    struct stage_release release;
+    const char *reason;
+    char *const environment[] = { "ETXTBSY_LOG=none", NULL };
+    place_make(&place);
+    policy_remember_environment(environment);
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, place.target, 0, 0), 0);
+    int fd = stage_create(&(struct stage_request){ .target = &target, .flags = O_WRONLY | O_TRUNC, .op = "open" }, &reason);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, "new", 3), 3);
+    cr_assert(stage_release_begin(&release, fd));
+    close(fd);
+    real_entry = sys_entry;
+    sys_entry = interrupt_renames;
+    cr_expect_eq(release_end(&release, "close", 0), -1);
+    cr_expect_eq(errno, EIO);
+    sys_entry = real_entry;
+    cr_expect(same_content(place.target, TARGET_PROGRAM));
     place_remove(&place);
 }
 

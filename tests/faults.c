@@ -1,8 +1,9 @@
 /*
- * Writers whose system calls fail. Each row of `trees` is run again and again on a busy target, and each time one system call of one of
- * its processes gives an error: the first, the second, and so on, each with each error that is plausible for it (faults.def). The
- * program then either succeeds, and the new file is there, or reports a failure, and the old one is whole (or the new one, if
- * the program had done its work by then). Nothing is left behind that a sweep doesn't remove, and the log tells what is true.
+ * Writers whose system calls fail. Each row of `trees` is run again and again on a busy target, and each time one system call of
+ * one of its processes gives an error: the first, the second, and so on, each with each error that is plausible for it
+ * (faults.def). The program then either succeeds, and the new file is there, or reports a failure, and the old one is whole (or the
+ * new one, if the program had done its work by then). Nothing is left behind that a sweep doesn't remove, and the log tells what is
+ * true.
  *
  * What a failed call of the program's own makes of it (a read that it takes for the end of the file) is no matter of the shim's:
  * there the same failure of the same program on an idle target, without the shim, says what may be.
@@ -28,7 +29,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* How many runs a tree gets when nobody asks for more. */
-#define RUNS 40
+#define RUNS 30
 
 /* More than one write of cat's, and less than a pipe or a buffer makes a difference to. */
 #define NEW_LENGTH 300000
@@ -36,6 +37,8 @@
 static const struct tree {
     const char *name, *needs, *environment, *command; /* for /bin/sh, behind "exec" */
 } trees[] = {
+    { "node", "node", "",
+      "node -e 'const fs = require(\"fs\"); fs.writeFileSync(process.env.TARGET, fs.readFileSync(process.env.NEW))'" },
     { "cp", "cp", "", "cp $NEW $TARGET" },
     { "cp, all of it said and synced", "cp", "ETXTBSY_HOLDERS=always ETXTBSY_SYNC=full ETXTBSY_KEEP=2", "cp $NEW $TARGET" },
     { "cp, every open redirected", "cp", ATOMIC, "cp $NEW $TARGET" },
@@ -52,8 +55,6 @@ static const struct tree {
     { "python: subprocess", "python3", "",
       "$PYTHON -I -S -c 'import os, subprocess; out = open(os.environ[\"TARGET\"], \"wb\")\n"
       "subprocess.run([\"cat\", os.environ[\"NEW\"]], stdout=out, check=True)\nout.close()'" },
-    { "node", "node", "",
-      "node -e 'const fs = require(\"fs\"); fs.writeFileSync(process.env.TARGET, fs.readFileSync(process.env.NEW))'" },
 };
 
 /* Nothing that varies with the machine or the moment: the same calls each time. Who can't redirect doesn't wait for long. */
@@ -76,8 +77,8 @@ struct fault {
 struct run {
     struct tracer tracer;
     struct fault fault;
-    pid_t pid;        /* of the task, when its call has come */
-    bool librarys;    /* the shim's own */
+    pid_t pid;     /* of the task, when its call has come */
+    bool librarys; /* the shim's own */
     void (*seen)(struct run *, const struct traced_call *);
 
     int status;
@@ -247,7 +248,8 @@ static const char *describe(const struct fault *fault)
 /* ---- what is right ------------------------------------------------------------------------------------------------------------
  */
 
-/* The calls of a tree without the shim, and how it ended on an idle target when one of them had failed, as far as that was asked. */
+/* The calls of a tree without the shim, and how it ended on an idle target when one of them had failed, as far as that was asked.
+ */
 static struct {
     struct fault *calls;
     struct run *ends;
@@ -275,8 +277,8 @@ static const struct run *end_without(const struct tree *tree, const struct fault
 }
 
 /*
- * Where the close of a stage fails the old file stays: a program that takes no notice of its own failed close on an idle target takes
- * none of this one.
+ * Where the close of a stage fails the old file stays: a program that takes no notice of its own failed close on an idle target
+ * takes none of this one.
  */
 static bool is_same_end(const struct run *with, const struct run *without_shim)
 {
@@ -286,12 +288,16 @@ static bool is_same_end(const struct run *with, const struct run *without_shim)
 }
 
 /*
- * Whether the program, with that failure of one of its own calls, ends like this without the shim as well. Which call it is can't be
- * told across the two (the shim makes some in between), so it may be any of the same kind in the same process.
+ * Whether the program, with that failure of one of its own calls, ends like this without the shim as well. Which call it is can't
+ * be told across the two (the shim makes some in between), so it may be any of the same kind in the same process.
  */
 static bool is_as_without(const struct tree *tree, const struct run *run)
 {
     bool found = false;
+    /* Which one doesn't matter to a program that waits for something that never comes; to wait for each would take long. */
+    for (size_t i = 0; i < without.end_count && run->tracer.hung && !found; i++)
+        found = without.ends[i].tracer.hung && without.ends[i].fault.task == run->fault.task &&
+                without.ends[i].fault.number == run->fault.number;
     for (size_t i = 0; i < without.call_count && !run->librarys && !found; i++) {
         struct fault fault = run->fault;
         fault.which = without.calls[i].which;
@@ -308,7 +314,7 @@ static bool is_without_library(const struct run *run)
 }
 
 struct counts {
-    unsigned long runs, succeeded, failed_old, failed_new, as_without, unreached, preload;
+    unsigned long runs, succeeded, failed_old, failed_new, as_without, unreached, without_library, hung;
 };
 
 static void expect_end(const struct tree *tree, struct run *run, struct counts *counts)
@@ -317,8 +323,7 @@ static void expect_end(const struct tree *tree, struct run *run, struct counts *
     enum content content = content_of(run);
     bool success = WIFEXITED(run->status) && !WEXITSTATUS(run->status);
     counts->runs++;
-    if (run->tracer.hung)
-        fprintf(stderr, "faults: %s: %s: it takes forever\n", tree->name, what);
+    counts->hung += run->tracer.hung;
     if (success && content == NEW)
         counts->succeeded++;
     else if (WIFEXITED(run->status) && !success && content == OLD)
@@ -326,7 +331,7 @@ static void expect_end(const struct tree *tree, struct run *run, struct counts *
     else if (WIFEXITED(run->status) && !success && content == NEW)
         counts->failed_new++;
     else if (success && content == OLD && is_without_library(run))
-        counts->preload++;
+        counts->without_library++;
     else if (is_as_without(tree, run))
         counts->as_without++;
     else
@@ -448,11 +453,12 @@ ParameterizedTest(int *number, faults, of_any_system_call_leave_a_whole_file, .t
     size_t step = step_of(walk.count);
     for (size_t i = step / 2; i < walk.count; i += step)
         run_fault(tree, &walk.each[i], &counts);
-    fprintf(stderr,
-            "faults: %s: %zu system calls, %zu ways to fail, %lu run: %lu succeeded, %lu failed with the old file, %lu with the new "
-            "one, %lu as without the shim, %lu without the library, %lu did not come to the call\n",
-            tree->name, walk.points, walk.count, counts.runs, counts.succeeded, counts.failed_old, counts.failed_new,
-            counts.as_without, counts.preload, counts.unreached);
+    fprintf(
+        stderr,
+        "faults: %s: %zu system calls, %zu ways to fail, %lu run, %lu succeeded, %lu failed with the old file, %lu with the new "
+        "one, %lu ended as without the shim (%lu of them never), %lu lost the library, %lu did not come to the call\n",
+        tree->name, walk.points, walk.count, counts.runs, counts.succeeded, counts.failed_old, counts.failed_new, counts.as_without,
+        counts.hung, counts.without_library, counts.unreached);
     cr_expect_gt(counts.runs, 10);
     leave();
 }

@@ -277,7 +277,10 @@ static void set_environment(const struct place *place, enum shim shim, const cha
     setenv("NEW", place->new, 1);
     setenv("BUILD", BUILD_DIR, 1);
     unsetenv("LD_PRELOAD");
-    unsetenv("ETXTBSY_TEST_ALL"); /* ours, and no key of the library */
+    /* Ours, and no keys of the library: it would say so. */
+    unsetenv("ETXTBSY_TEST_ALL");
+    unsetenv("ETXTBSY_KILL_STEP");
+    unsetenv("ETXTBSY_FAIL_STEP");
     if (shim == WITH_SHIM) {
         setenv("ETXTBSY_LOG", place->log, 1);
         setenv("ETXTBSY_SYNC", "none", 1); /* what the order of syncs is has a test of its own */

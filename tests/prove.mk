@@ -7,6 +7,10 @@ prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	ETXTBSY_KILL_STEP=1 $(BUILD)/tests/run --filter 'deaths/*'
 
+# Makes each of those calls fail, in each way that is plausible for it.
+prove-fail: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	scripts/prove-fail.sh $(BUILD)
+
 prove-storm: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'storm/*' --jobs 1
 
@@ -47,4 +51,4 @@ prove-system: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	$(BUILD)/tests/run --filter 'system/*'
 	scripts/prove-system.sh $(BUILD)
 
-.PHONY: check-fuzz check-suites fuzzers prove-fuzz prove-kill prove-report prove-storm prove-suites prove-system prove-tools
+.PHONY: check-fuzz check-suites fuzzers prove-fail prove-fuzz prove-kill prove-report prove-storm prove-suites prove-system prove-tools

@@ -7,14 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ptrace.h>
+#include <sys/time.h>
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define TASKS_MAX 256
 #define NUMBERS_MAX 512 /* of system calls */
-#define SECONDS_MAX 10 /* for one run, on a machine that has other things to do as well */
+#define SECONDS_MAX 20  /* for one run, on a machine that has other things to do as well */
+#define SECONDS_STILL 2 /* without a turn of the processor, and nobody who waits for one */
 
 struct task {
     pid_t pid;
@@ -23,8 +24,6 @@ struct task {
 
 static struct task tasks[TASKS_MAX];
 static unsigned task_count;
-static volatile pid_t leader;
-static volatile sig_atomic_t expired;
 
 static struct task *task_of(pid_t pid)
 {
@@ -45,18 +44,38 @@ static void be_traced(void)
     raise(SIGSTOP);
 }
 
-static void end_tree(int number)
+static void tick(int number)
 {
-    (void)number;
-    expired = 1;
-    kill(-leader, SIGKILL);
+    (void)number; /* the wait is interrupted */
 }
 
-static void start_clock(unsigned seconds)
+/* How much of the processor the tree has had so far; *sleeps: none of its tasks is to get more at the moment. */
+static unsigned long processor_time(bool *sleeps)
 {
-    struct sigaction action = { .sa_handler = end_tree, .sa_flags = SA_RESTART };
-    sigaction(SIGALRM, &action, NULL);
-    alarm(seconds);
+    unsigned long sum = 0;
+    *sleeps = true;
+    for (unsigned i = 0; i < task_count; i++) {
+        char path[60], state;
+        unsigned long user, system;
+        snprintf(path, sizeof path, "/proc/%d/stat", tasks[i].pid);
+        char *text = read_file(path, NULL), *behind = strrchr(text, ')');
+        if (behind && sscanf(behind + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state, &user, &system) == 3) {
+            sum += user + system;
+            *sleeps &= state != 'R';
+        }
+        free(text);
+    }
+    return sum;
+}
+
+/* A second has gone by. Whether the tree will never end. */
+static bool is_hung(unsigned *seconds, unsigned *still, unsigned long *before)
+{
+    bool sleeps;
+    unsigned long now = processor_time(&sleeps);
+    *still = sleeps && now == *before ? *still + 1 : 0;
+    *before = now;
+    return ++*seconds >= SECONDS_MAX || *still > SECONDS_STILL;
 }
 
 static void look_at(struct tracer *tracer, pid_t pid)
@@ -83,20 +102,30 @@ int trace_tree(struct tracer *tracer, const struct place *place, enum shim shim,
     const char *const argv[] = { "/bin/sh", "-c", line, NULL };
     const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
                          PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+    const struct itimerval each_second = { { 1, 0 }, { 1, 0 } }, never = { 0 };
+    struct sigaction action = { .sa_handler = tick };
     int status, first_status = 0;
+    unsigned seconds = 0, still = 0;
+    unsigned long before = 0;
     pid_t first = start_program_with(place, shim, environment, argv, be_traced), pid;
     tracer->calls = 0;
     tracer->seen_enough = tracer->hung = false;
     task_count = 0;
-    leader = first;
-    expired = 0;
     cr_assert_eq(waitpid(first, &status, 0), first);
     cr_assert(WIFSTOPPED(status), "the tree can't be traced: %#x", status);
     cr_assert_eq(ptrace(PTRACE_SETOPTIONS, first, 0, options), 0);
     task_of(first);
-    start_clock(SECONDS_MAX);
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &each_second, NULL);
     ptrace(PTRACE_SYSCALL, first, 0, 0);
-    while ((pid = waitpid(-first, &status, __WALL)) > 0) {
+    while ((pid = waitpid(-first, &status, __WALL)) > 0 || errno == EINTR) {
+        if (pid < 0) {
+            if (!tracer->hung && is_hung(&seconds, &still, &before)) {
+                tracer->hung = true;
+                kill(-first, SIGKILL);
+            }
+            continue;
+        }
         if (!WIFSTOPPED(status)) {
             if (pid == first)
                 first_status = status;
@@ -112,8 +141,7 @@ int trace_tree(struct tracer *tracer, const struct place *place, enum shim shim,
             task_of((pid_t)born);
         ptrace(tracer->seen_enough ? PTRACE_CONT : PTRACE_SYSCALL, pid, 0, pass);
     }
-    alarm(0);
-    tracer->hung = expired;
+    setitimer(ITIMER_REAL, &never, NULL);
     return first_status;
 }
 

@@ -4,7 +4,7 @@
 
 bool failure_is(int error)
 {
-    return error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG;
+    return error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG || error == EROFS || error == ENOMEM;
 }
 
 static void abort_stage(const char *op, struct stage_release *release, int error, const char *reason)

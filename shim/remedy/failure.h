@@ -1,6 +1,7 @@
 /*
- * Writes that fail. A file to which the disk's end, a quota, a limit or a broken medium has kept a part from being written is
- * never published: its stage is aborted at once, the target stays what it was, and the last close tells the program.
+ * Writes that fail. A file of which the disk's end, a quota, a limit, a broken medium, one that has become read-only, or a want of
+ * memory has kept a part from being written is never published: its stage is aborted at once, the target stays what it was, and the
+ * last close tells the program.
  *
  * For use after a call has failed; safe anywhere. Keeps errno. What isn't a stage, and errors that say nothing about what is in
  * the file (EINTR, EAGAIN, EINVAL, EXDEV, …), are none of our business. `op` is the libc entry point that failed.
