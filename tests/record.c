@@ -454,7 +454,7 @@ Test(record, says_which_container_by_its_mounts)
     run_busy(place.target);
     cr_expect_eq(shell(NULL,
                        "mkdir -p ../containers/" DIGITS_64 " && cp /etc/hostname ../containers/" DIGITS_64 "/hostname &&"
-                       "unshare -m sh -c 'mount --bind ../containers/" DIGITS_64 "/hostname /etc/hostname && cp $NEW $TARGET'"),
+                       "unshare -m -C sh -c 'mount --bind ../containers/" DIGITS_64 "/hostname /etc/hostname && cp $NEW $TARGET'"),
                  0);
     cr_expect_str_eq(line_string(last_line(), "container_id"), DIGITS_64);
 }

@@ -5,9 +5,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -168,7 +170,9 @@ Test(event, says_every_field)
     event.published_early = true;
     event.first_delay_ns = 100000;
     event.last_delay_ns = 8000000;
-    static struct host where = { .unit = "app.service", .boot_id = "b", .invocation_id = "i", .container_id = "c" };
+    static struct host where = {
+        .name = "machine", .unit = "app.service", .boot_id = "b", .invocation_id = "i", .container_id = "c"
+    };
     strcpy(where.ancestors[0], "make");
     strcpy(where.ancestors[1], "a\xff");
     event.host = &where;
@@ -198,10 +202,9 @@ Test(event, says_every_field)
     cr_expect_eq(number_of(object, "ppid"), getppid());
     cr_expect_eq(number_of(object, "tid"), gettid());
     cr_expect_eq(number_of(object, "uid"), geteuid());
-    char host[65] = "", exe[PATH_MAX] = "";
-    gethostname(host, sizeof host);
+    char exe[PATH_MAX] = "";
     cr_assert_gt(readlink("/proc/self/exe", exe, sizeof exe - 1), 0);
-    cr_expect_str_eq(string_of(object, "host"), host);
+    cr_expect_str_eq(string_of(object, "host"), "machine");
     cr_expect_str_eq(string_of(object, "exe"), exe);
     cr_expect(has(object, "comm"));
     cr_expect_eq(number_of(object, "hard_links"), 2);
@@ -323,6 +326,33 @@ Test(event, keeps_errno)
         cr_expect(has(object, "host"));
         json_object_put(object);
     }
+}
+
+/* The second line of a process opens nothing to find out where that runs; a child's first line finds out anew. */
+Test(event, remembers_where_the_process_runs)
+{
+    static struct host first, again, child;
+    host_learn(&first);
+    char machine[65] = "";
+    gethostname(machine, sizeof machine);
+    cr_expect_str_eq(first.name, machine);
+    cr_expect_eq(strlen(first.boot_id), 36);
+    failing_call = SYS_openat;
+    errno = ETXTBSY;
+    host_learn(&again);
+    cr_expect_eq(errno, ETXTBSY);
+    failing_call = 0;
+    cr_expect_eq(memcmp(&again, &first, offsetof(struct host, lines)), 0);
+
+    prctl(PR_SET_NAME, "the parent");
+    pid_t pid = fork();
+    if (pid == 0) {
+        host_learn(&child);
+        _exit(strcmp(child.ancestors[0], "the parent") ? 1 : strcmp(child.ancestors[1], first.ancestors[0]) ? 2 : 0);
+    }
+    int status;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_expect_eq(status, 0, "the child took its parent's word: %d", WEXITSTATUS(status));
 }
 
 /* ---- paths of any bytes ----------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 #include "event.h"
 
 #include <linux/limits.h>
-#include <sys/utsname.h>
 
 #include "../sys/call.h"
 #include "../sys/clock.h"
@@ -63,20 +62,19 @@ static void add_error(struct json *json, int error)
     json_string(json, "strerror", error ? message : "Success");
 }
 
-static void add_process(struct json *json)
+static void add_process(struct json *json, const struct event *event)
 {
     char comm[16];
-    struct utsname host;
     json_number(json, "pid", (uint64_t)sys_call(SYS_getpid));
     json_number(json, "ppid", (uint64_t)sys_call(SYS_getppid));
     json_number(json, "tid", (uint64_t)sys_call(SYS_gettid));
     json_number(json, "uid", sys_geteuid());
-    process_comm(comm);
-    json_path(json, "comm", comm);
-    json_path(json, "host", sys_call(SYS_uname, &host) == 0 ? host.nodename : "");
+    if (!event->comm)
+        process_comm(comm);
+    json_path(json, "comm", event->comm ? event->comm : comm);
 }
 
-static void add_exe(struct json *json)
+static void add_own_exe(struct json *json)
 {
     char *exe = scratch_map(PATH_MAX);
     if (exe)
@@ -92,6 +90,7 @@ static const char *unless_empty(const char *string)
 
 static void add_host(struct json *json, const struct host *host)
 {
+    json_path(json, "host", host->name);
     json_string(json, "boot_id", unless_empty(host->boot_id));
     json_string(json, "invocation_id", unless_empty(host->invocation_id));
     json_string(json, "container_id", unless_empty(host->container_id));
@@ -106,8 +105,10 @@ static void add_host(struct json *json, const struct host *host)
 static void add_own_host(struct json *json)
 {
     struct host *host = scratch_map(sizeof *host);
-    if (!host)
+    if (!host) {
+        json_path(json, "host", "");
         return;
+    }
     host_learn(host);
     add_host(json, host);
     scratch_unmap(host, sizeof *host);
@@ -158,7 +159,7 @@ size_t event_format(const struct event *event, char *line, size_t size)
     if (event->held_fd >= 0)
         json_number(&json, "held_fd", (uint64_t)event->held_fd);
     add_stage(&json, event);
-    add_process(&json);
+    add_process(&json, event);
     if (event->host)
         add_host(&json, event->host);
     else
@@ -167,7 +168,10 @@ size_t event_format(const struct event *event, char *line, size_t size)
     json_path(&json, "rule", event->rule ? event->rule : "built-in");
     json_path(&json, "path", event->path ? event->path : "");
     json_path(&json, "target", event->target ? event->target : "");
-    add_exe(&json);
+    if (event->exe)
+        json_path(&json, "exe", event->exe);
+    else
+        add_own_exe(&json);
     json_path(&json, "stage", event->stage);
     json_string(&json, "message", event->message);
     json_path(&json, "generation", event->generation);

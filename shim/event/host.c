@@ -2,8 +2,10 @@
 
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/utsname.h>
 
 #include "../sys/call.h"
+#include "../sys/process.h"
 #include "../sys/text.h"
 
 #define CONTAINER_DIGITS 64
@@ -121,20 +123,24 @@ static void take_unit(struct host *host, const char *path)
     }
 }
 
+/* "hierarchy:controllers:path"; systemd's is the one without controllers (v2), or of that name (v1). */
+static void take_unit_of_line(struct host *host, const char *line)
+{
+    const char *controllers = strchr(line, ':');
+    if (controllers && !strncmp(controllers, "::", 2))
+        take_unit(host, controllers + 2);
+    else if (controllers && !strncmp(controllers, ":name=systemd:", 14))
+        take_unit(host, controllers + 14);
+}
+
 void host_find_unit(struct host *host, const char *directory)
 {
     char *line;
     host->unit[0] = '\0';
     if (!open_lines(&host->lines, directory, "cgroup"))
         return;
-    /* "hierarchy:controllers:path"; systemd's is the one without controllers (v2), or of that name (v1). */
-    while (!host->unit[0] && (line = lines_next(&host->lines))) {
-        char *controllers = strchr(line, ':');
-        if (controllers && !strncmp(controllers, "::", 2))
-            take_unit(host, controllers + 2);
-        else if (controllers && !strncmp(controllers, ":name=systemd:", 14))
-            take_unit(host, controllers + 14);
-    }
+    while (!host->unit[0] && (line = lines_next(&host->lines)))
+        take_unit_of_line(host, line);
     lines_close(&host->lines);
 }
 
@@ -209,6 +215,17 @@ static bool is_made_for_container(char *line)
     return false;
 }
 
+static void find_container_by_mounts(struct host *host, const char *directory)
+{
+    char *line;
+    if (!open_lines(&host->lines, directory, "mountinfo"))
+        return;
+    while (!host->container_id[0] && (line = lines_next(&host->lines)))
+        if (is_made_for_container(line))
+            take_container(host, line);
+    lines_close(&host->lines);
+}
+
 void host_find_container(struct host *host, const char *directory)
 {
     char *line;
@@ -218,22 +235,72 @@ void host_find_container(struct host *host, const char *directory)
             take_container(host, line);
         lines_close(&host->lines);
     }
-    if (host->container_id[0] || !open_lines(&host->lines, directory, "mountinfo"))
-        return;
-    while (!host->container_id[0] && (line = lines_next(&host->lines)))
-        if (is_made_for_container(line))
-            take_container(host, line);
-    lines_close(&host->lines);
+    if (!host->container_id[0])
+        find_container_by_mounts(host, directory);
 }
+
+/* ---- this process --------------------------------------------------------------------------------------------------------- */
+
+/* Whether cgroups are seen with their whole path here: then a container's id is in it, and mounts, which may be many, tell no more.
+ */
+static bool sees_whole_cgroup(void)
+{
+    const uint64_t first_namespace = 0xeffffffb; /* PROC_CGROUP_INIT_INO */
+    struct statx namespace;
+    return sys_statx(AT_FDCWD, "/proc/self/ns/cgroup", 0, &namespace) == 0 && namespace.stx_ino == first_namespace;
+}
+
+static void find_own_unit_and_container(struct host *host)
+{
+    char *line;
+    host->container_id[0] = host->unit[0] = '\0';
+    if (!open_lines(&host->lines, "/proc/self", "cgroup"))
+        return;
+    while ((line = lines_next(&host->lines))) {
+        if (!host->unit[0])
+            take_unit_of_line(host, line);
+        if (!host->container_id[0])
+            take_container(host, line);
+    }
+    lines_close(&host->lines);
+    if (!host->container_id[0] && !sees_whole_cgroup())
+        find_container_by_mounts(host, "/proc/self");
+}
+
+#define FACTS_SIZE offsetof(struct host, lines)
+
+/* What the first line of this process has found out. A fork child has its parent's, which isn't its own, and stays without. */
+enum { UNKNOWN, FILLING, KNOWN };
+static struct {
+    int state;
+    long pid, parent;
+    char facts[FACTS_SIZE];
+} known;
 
 void host_learn(struct host *host)
 {
-    int saved = errno;
+    int saved = errno, unknown = UNKNOWN;
+    struct utsname name;
+    long pid = sys_getpid(), parent = sys_call(SYS_getppid);
+    if (__atomic_load_n(&known.state, __ATOMIC_ACQUIRE) == KNOWN && known.pid == pid && known.parent == parent) {
+        memcpy(host, known.facts, FACTS_SIZE);
+        errno = saved;
+        return;
+    }
+    struct text text = TEXT(host->name);
+    if (sys_call(SYS_uname, &name) == 0)
+        text_add(&text, name.nodename);
     long length = lines_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", host->boot_id, sizeof host->boot_id);
     host->boot_id[length > 0 ? strcspn(host->boot_id, "\n") : 0] = '\0';
     find_ancestors(host);
-    host_find_unit(host, "/proc/self");
-    host_find_container(host, "/proc/self");
+    find_own_unit_and_container(host);
     find_invocation(host);
+    if (!process_borrows_memory() &&
+        __atomic_compare_exchange_n(&known.state, &unknown, FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        known.pid = pid;
+        known.parent = parent;
+        memcpy(known.facts, host, FACTS_SIZE);
+        __atomic_store_n(&known.state, KNOWN, __ATOMIC_RELEASE);
+    }
     errno = saved;
 }

@@ -1,6 +1,6 @@
 /*
- * Where a process runs: which boot, systemd unit and container, and who its ancestors are. Asked from /proc when a line is
- * written; what can't be found out is empty. Safe anywhere. Belongs in a scratch mapping.
+ * Where a process runs: which machine, boot, systemd unit and container, and who its ancestors are. Asked from /proc when its first
+ * line is written; what can't be found out is empty. Safe anywhere. Belongs in a scratch mapping.
  */
 #ifndef EVENT_HOST_H
 #define EVENT_HOST_H
@@ -14,6 +14,7 @@
 #define HOST_ANCESTORS 4
 
 struct host {
+    char name[65]; /* of the machine */
     char boot_id[40];
     char unit[256];
     char invocation_id[36];
@@ -22,7 +23,10 @@ struct host {
     struct lines lines;                 /* room to read in */
 };
 
-/* All of it, for the calling process. */
+/*
+ * All of it, for the calling process. It is remembered for the next line, unless the parent is another one then: a process that is
+ * moved to another unit, which a service manager does before the exec, is said to be where it was.
+ */
 void host_learn(struct host *);
 
 /*

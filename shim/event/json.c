@@ -66,6 +66,15 @@ static size_t utf8_length(const unsigned char *s)
     return length;
 }
 
+/* How many characters, of at most `most`, need no thought: most strings are nothing else. */
+static size_t plain_length(const unsigned char *s, size_t most)
+{
+    size_t length = 0;
+    while (length < most && s[length] >= 0x20 && s[length] < 0x7f && s[length] != '"' && s[length] != '\\')
+        length++;
+    return length;
+}
+
 /*
  * Writes the string's characters between quotes, in no more than `limit` bytes; returns whether they are the string to
  * the byte: all of it, and all UTF-8.
@@ -78,6 +87,13 @@ static bool add_quoted(struct json *json, const char *value, size_t limit)
     add(json, "\"", 1);
     for (const unsigned char *s = (const unsigned char *)value; *s;) {
         char escaped[6];
+        size_t left = room(json), used = json->length + 1 - start; /* the closing quote must fit, too */
+        if (left && used < limit) {
+            size_t plain = plain_length(s, left - 1 < limit - used ? left - 1 : limit - used);
+            add(json, (const char *)s, plain);
+            if (!*(s += plain))
+                break;
+        }
         size_t length = utf8_length(s), taken = length ? length : 1, written;
         if (!length) { /* \xNN for a person to read; the backslash is doubled, as JSON wants it */
             exact = false;
@@ -89,7 +105,7 @@ static bool add_quoted(struct json *json, const char *value, size_t limit)
         } else {
             memcpy(escaped, s, written = length);
         }
-        bool fits = written + 1 <= room(json); /* the closing quote must fit, too */
+        bool fits = written + 1 <= room(json);
         if (!fits || json->length + written + 1 - start > limit) {
             json->full |= !fits;
             exact = false;

@@ -1,4 +1,3 @@
-#include <linux/limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "event.h"
 
 #define FULL_PIPE_WAIT_NS (100 * CLOCK_MS)
+#define SINK_PATH_SIZE 1024 /* as long as the policy's value may be */
 #define BIT_OF(signal) (UINT64_C(1) << ((signal)-1))
 
 /* One line under way to its sinks. */
@@ -125,17 +125,21 @@ static bool is_somebodys_data(void)
     return stderr_then.stx_mode && may_be_data && !sys_same_file(&now, &stderr_then);
 }
 
+static void send_to_opened(int fd, const struct statx *file, struct delivery *delivery)
+{
+    if (delivery->event->avoid_inode == file->stx_ino && delivery->event->avoid_device == sys_device(file))
+        return;
+    if (S_ISREG(file->stx_mode) || delivery->length <= EVENT_SHORT_SIZE)
+        write_silently(fd, file, delivery->line, delivery->length);
+    else if (shorten(delivery))
+        write_silently(fd, file, delivery->cut, delivery->cut_length);
+}
+
 static void send_to_descriptor(int fd, struct delivery *delivery)
 {
     struct statx file;
-    if (sys_fstat(fd, &file) < 0)
-        return;
-    if (delivery->event->avoid_inode == file.stx_ino && delivery->event->avoid_device == sys_device(&file))
-        return;
-    if (S_ISREG(file.stx_mode) || delivery->length <= EVENT_SHORT_SIZE)
-        write_silently(fd, &file, delivery->line, delivery->length);
-    else if (shorten(delivery))
-        write_silently(fd, &file, delivery->cut, delivery->cut_length);
+    if (sys_fstat(fd, &file) == 0)
+        send_to_opened(fd, &file, delivery);
 }
 
 /*
@@ -169,7 +173,7 @@ static void send_to_file(char *path, struct delivery *delivery)
     struct statx directory, file;
     int fd = find_directory(&directory, path) ? sys_openat(AT_FDCWD, path, flags, 0640) : -1;
     if (fd >= 0 && sys_fstat(fd, &file) == 0 && !is_trap(&directory, &file))
-        send_to_descriptor(fd, delivery);
+        send_to_opened(fd, &file, delivery);
     sys_close_quietly(fd);
 }
 
@@ -191,14 +195,11 @@ static void send_to(const char *sink, size_t length, struct delivery *delivery)
     } else if (length > 3 && !memcmp(sink, "fd:", 3)) {
         if (text_to_number(sink + 3, length - 3, &fd))
             send_to_descriptor((int)fd, delivery);
-    } else if (length && sink[0] == '/' && length < PATH_MAX) {
-        char *path = scratch_map(PATH_MAX);
-        if (!path)
-            return;
+    } else if (length && sink[0] == '/' && length < SINK_PATH_SIZE) {
+        char path[SINK_PATH_SIZE];
         memcpy(path, sink, length);
         path[length] = '\0';
         send_to_file(path, delivery);
-        scratch_unmap(path, PATH_MAX);
     }
 }
 

@@ -45,7 +45,7 @@ const struct key policy_keys[] = {
                      { [POLICY_EXEC] = ACTION_RETRY, [POLICY_WRITE] = ACTION_REDIRECT, [POLICY_TRUNCATE] = ACTION_REDIRECT,
                        [POLICY_RENAME] = ACTION_RETRY } },
     [KEY_FIRST] = { "first", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(100 * US) },
-    [KEY_CAP] = { "cap", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(8 * CLOCK_MS) },
+    [KEY_CAP] = { "cap", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(100 * CLOCK_MS) },
     [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, {}, DURATION_EXPECTED,
                        { [POLICY_EXEC] = 10 * CLOCK_SECOND, [POLICY_WRITE] = 2 * CLOCK_SECOND,
                          [POLICY_TRUNCATE] = 2 * CLOCK_SECOND, [POLICY_RENAME] = 2 * CLOCK_SECOND } },

@@ -25,6 +25,8 @@ struct intervention *intervention_begin(const char *op, const char *path, int er
         intervention->event = (struct event){ .op = op, .path = path, .error = error, .held_fd = -1, .attempts = 1 };
         process_comm(intervention->comm);
         process_exe(intervention->exe, sizeof intervention->exe);
+        intervention->event.comm = intervention->comm;
+        intervention->event.exe = intervention->exe;
     }
     errno = saved;
     return intervention;

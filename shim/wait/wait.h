@@ -7,7 +7,7 @@
  *         if (!wait_pause(&wait))
  *             give up;
  *
- * The ladder is dense at first (a fork race clears in microseconds), doubles up to a cap, and is spread by jitter so that
+ * The ladder is dense at first (a fork race clears in microseconds), climbs steadily up to a cap, and is spread by jitter so that
  * many waiters don't move in step. The last attempt comes right at the deadline. Safe anywhere; a cancellation point
  * except in a vfork child.
  */
@@ -53,9 +53,10 @@ bool wait_pause(struct wait *);
 uint64_t wait_elapsed_ns(const struct wait *);
 
 /*
- * The pause after `failures` failed attempts: first × 2^(failures-1), at most cap, of which `noise` takes off up to a third.
+ * The pause after `failures` failed attempts in `elapsed_ns`: first × failures, or 1/64 of the time that has passed when that is
+ * more, at most cap, of which `noise` takes off up to a third.
  */
-uint64_t wait_ladder(const struct wait_bounds *, uint64_t failures, uint64_t noise);
+uint64_t wait_ladder(const struct wait_bounds *, uint64_t failures, uint64_t elapsed_ns, uint64_t noise);
 
 /*
  * A descriptor through which this very process has the file open for writing, or -1. As long as it does no wait can help,

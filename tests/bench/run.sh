@@ -169,11 +169,11 @@ on() {
             say "no mkfs.$filesystem: left out"
             return 0
         }
-        make="truncate -s 5G image && mkfs.$filesystem -q image && mount -o loop image mounted"
+        make="truncate -s 5G image && mkfs.$filesystem -q image >/dev/null && mount -o loop image mounted"
         ;;
     esac
     mkdir -p mounted
-    if ! unshare -m sh -c "$make" 2>/dev/null; then
+    if ! unshare -m sh -c "$make" >/dev/null 2>&1; then
         say "$filesystem can't be mounted here: left out"
         return 0
     fi
