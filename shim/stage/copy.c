@@ -86,12 +86,15 @@ bool copy_is_equal(int a, int b)
     if (!buffer)
         return false;
     ssize_t from_a, from_b;
-    bool equal = sys_lseek(a, 0, SEEK_SET) == 0 && sys_lseek(b, 0, SEEK_SET) == 0;
+    bool equal = sys_lseek(a, 0, SEEK_SET) == 0 && sys_lseek(b, 0, SEEK_SET) == 0, whole;
+    size_t size = 4096; /* two builds of a program mostly differ at its start */
     do {
-        from_a = equal ? read_whole(a, buffer, BUFFER_SIZE) : -1;
-        from_b = equal ? read_whole(b, buffer + BUFFER_SIZE, BUFFER_SIZE) : -1;
+        from_a = equal ? read_whole(a, buffer, size) : -1;
+        from_b = equal ? read_whole(b, buffer + BUFFER_SIZE, size) : -1;
         equal = from_a >= 0 && from_a == from_b && !memcmp(buffer, buffer + BUFFER_SIZE, (size_t)from_a);
-    } while (equal && from_a == BUFFER_SIZE);
+        whole = (size_t)from_a < size;
+        size = BUFFER_SIZE;
+    } while (equal && !whole);
     scratch_unmap(buffer, 2 * (size_t)BUFFER_SIZE);
     return equal;
 }
