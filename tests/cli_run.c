@@ -65,6 +65,7 @@ Test(run, without_arguments_teaches)
     EXPECT_TEXT(errors(), "usage: etxtbsy run");
     EXPECT_TEXT(errors(), "etxtbsy run make install");
     EXPECT_TEXT(errors(), "-- ./deploy.sh --all");
+    EXPECT_TEXT(errors(), "`etxtbsy doctor COMMAND` says whether the library reaches it");
     cr_expect_eq(shell(RUN "--help"), 0);
     EXPECT_TEXT(output(), "Exit status: COMMAND's");
     cr_expect_eq(shell(RUN "--frob true"), 125);

@@ -40,6 +40,8 @@ static void usage(FILE *stream)
           "Runs COMMAND under the library: what it starts waits for files that are being written, and what it writes\n"
           "replaces files that are running. Afterwards says on stderr what there was to do, how long the longest wait\n"
           "was, and who still runs an old version; nothing when there was nothing to do.\n"
+          "If that is against expectation: `etxtbsy doctor COMMAND` says whether the library reaches it, and whether this\n"
+          "kernel and file system refuse anything at all.\n"
           "\n"
           "    -l, --log SINKS      where the log goes: a path with a slash in it, or what `log` takes in the configuration\n"
           "    -w, --write ACTION   when a running program is written: redirect, atomic, retry, observe or off\n"
