@@ -158,6 +158,34 @@ Test(cli, help_and_version)
     EXPECT_TEXT(check.out, "usage: etxtbsy check");
 }
 
+static const char *const all_commands[] = { "check", "generations", "rollback", "sweep",  "run",     "report", "metrics",
+                                            "who",   "doctor",      "snapshot", "enable", "disable", "status" };
+
+Test(cli, each_command_has_help_and_version)
+{
+    struct run all = RUN("--help"), version = RUN("--version");
+    size_t listed = 0;
+    for (const char *line = all.out; (line = strstr(line, "\n    ")); line++)
+        listed += line[5] != ' ';
+    cr_expect_eq(listed, sizeof all_commands / sizeof *all_commands, "a command that isn't tested: %s", all.out);
+    for (size_t i = 0; i < sizeof all_commands / sizeof *all_commands; i++) {
+        const char *name = all_commands[i];
+        char usage[64];
+        struct run help = RUN(name, "--help"), of_command = RUN(name, "--version"), nonsense = RUN(name, "--frob");
+        snprintf(usage, sizeof usage, "usage: etxtbsy %s", name);
+        EXPECT_STATUS(help, 0);
+        EXPECT_TEXT(help.out, usage);
+        EXPECT_TEXT(help.out, "-h, --help");
+        EXPECT_TEXT(help.out, "Exit status: ");
+        EXPECT_EMPTY(help.err);
+        EXPECT_STATUS(of_command, 0);
+        cr_expect_str_eq(of_command.out, version.out, "%s", name);
+        EXPECT_STATUS(nonsense, strcmp(name, "run") ? 2 : 125);
+        EXPECT_TEXT(nonsense.err, "unrecognized option '--frob'");
+        EXPECT_EMPTY(nonsense.out);
+    }
+}
+
 Test(cli, refuses_what_it_does_not_know)
 {
     struct run command = RUN("fr\033ob"), option = RUN("--frob"), check_option = RUN("check", "--frob");

@@ -69,6 +69,8 @@ Test(run, without_arguments_teaches)
     cr_expect_eq(shell(RUN "--help"), 0);
     EXPECT_TEXT(output(), "Exit status: COMMAND's");
     cr_expect_eq(shell(RUN "--frob true"), 125);
+    cr_expect_eq(shell(RUN "--start"), 125, "the second half of a run, without the first");
+    cr_expect_eq(shell(RUN "--start --"), 125);
 }
 
 /* As env(1) has it, with and without the summary. */

@@ -62,11 +62,19 @@ static int close_output(int status)
     return ferror(stderr) ? CLI_TROUBLE : status;
 }
 
+static int say_version(void)
+{
+    printf("etxtbsy %s (log lines of version %d)\n", CLI_VERSION, EVENT_VERSION);
+    return CLI_FINE;
+}
+
 static int run_command(int argc, char **argv)
 {
     for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[0], commands[i].name))
             continue;
+        if (argc == 2 && !strcmp(argv[1], "--version"))
+            return say_version();
         char title[64]; /* getopt begins its messages with argv[0] */
         snprintf(title, sizeof title, "etxtbsy %s", commands[i].name);
         argv[0] = title;
@@ -95,8 +103,7 @@ int main(int argc, char **argv)
             usage(stdout);
             return close_output(CLI_FINE);
         case 'V':
-            printf("etxtbsy %s (log lines of version %d)\n", CLI_VERSION, EVENT_VERSION);
-            return close_output(CLI_FINE);
+            return close_output(say_version());
         default:
             return CLI_TROUBLE;
         }

@@ -238,7 +238,11 @@ static int run(int argc, char **argv)
     while (fine && (option = getopt_long(argc, argv, "+l:w:e:m:c:qh", options, NULL)) != -1)
         switch (option) {
         case 1:
-            return start_command(argv + optind + !strcmp(argv[optind], "--"));
+            if (argv[optind] && !strcmp(argv[optind], "--") && argv[optind + 1])
+                return start_command(argv + optind + 1);
+            fine = false;
+            fputs("`etxtbsy run --help` lists the options\n", stderr);
+            break;
         case 'l':
             fine = set_log(optarg);
             break;
