@@ -49,6 +49,15 @@ static bool add_turn(struct text *message, const struct event *event)
     return false;
 }
 
+static const char *sentence_of_giving_up(const struct event *event)
+{
+    if (event->held_fd >= 0)
+        return " is busy, and no wait helps";
+    if (event->error != ETXTBSY)
+        return " was busy, and then the call failed with another error";
+    return event->reason ? " was busy until the wait ended, and could not be replaced" : " was busy until the wait ended";
+}
+
 /* Without an errno nothing was busy: the policy wanted it. */
 void message_add(struct text *message, const struct event *event)
 {
@@ -57,7 +66,6 @@ void message_add(struct text *message, const struct event *event)
     } sentences[] = {
         { "succeeded", " was busy, and no longer is after a wait", "" },
         { "waiting", " is busy; waiting for it", "" },
-        { "gave-up", " was busy until the wait ended", "" },
         { "replaced", " was busy: a new file took its name, the old one lives on for those who run it",
           ": a new file took its name, the old one lives on for those who use it" },
         { "created", "", " is new: it took its name when it was complete" },
@@ -81,6 +89,8 @@ void message_add(struct text *message, const struct event *event)
         if (!strcmp(sentences[i].outcome, event->outcome))
             text_add(message,
                      !sentences[i].busy[0] || (!event->error && sentences[i].idle[0]) ? sentences[i].idle : sentences[i].busy);
+    if (!strcmp(event->outcome, "gave-up"))
+        text_add(message, sentence_of_giving_up(event));
     if (!strcmp(event->outcome, "replaced") && !strcmp(event->verdict, "transient"))
         text_add(message, "; nobody runs it any more");
     if (event->held_fd >= 0) {
