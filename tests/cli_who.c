@@ -221,6 +221,7 @@ Test(who, tells_what_it_cannot_look_at)
     run_busy(place.target);
     cr_expect_eq(etxtbsy(NULL, "who /nowhere/at/all $TARGET"), 2);
     EXPECT_SAYS(output(), "runs: 1");
+    cr_expect_neq(output()[0], '\n', "a blank line stands between two tables");
     cr_expect_eq(etxtbsy(NULL, "who"), 2);
     cr_expect_eq(etxtbsy(NULL, "who --nonsense"), 2);
     cr_expect_eq(etxtbsy(NULL, "who --help"), 0);
@@ -362,7 +363,7 @@ Test(doctor, examines_the_machine)
     expect_finding("fine", "kernel", "enforces ETXTBSY in both directions");
     expect_finding("fine", "/proc", "mounted");
     expect_finding("note", "reach", "neither LD_PRELOAD nor");
-    EXPECT_SAYS(output(), "inotify");
+    expect_finding("fine", "inotify", "takes no instance");
     cr_expect_str_eq(tree_text(place.directory), tree_before, "something was left behind");
     snprintf(environment, sizeof environment, "TMPDIR=%s ETXTBSY_DISABLE=1", place.directory);
     cr_expect_eq(etxtbsy(environment, "doctor"), 1);
@@ -453,6 +454,10 @@ Test(doctor, names_what_keeps_the_library_out_of_a_program)
     write_file(place.new, script, 0755);
     cr_expect_eq(etxtbsy(preload, "doctor $NEW"), 1);
     expect_finding("problem", "static", "linked statically");
+    write_file(place.new, "#!/nonexistent/interpreter\n", 0755);
+    cr_expect_eq(etxtbsy(preload, "doctor $NEW"), 1);
+    expect_finding("problem", "program", "/nonexistent/interpreter isn't there");
+    EXPECT_SAYS(output(), "-> correct the script's first line");
     cr_expect_eq(etxtbsy(preload, "doctor nonesuch"), 2);
     EXPECT_SAYS(errors(), "nonesuch: no such program");
     cr_expect_eq(etxtbsy(preload, "doctor /etc/passwd"), 2);

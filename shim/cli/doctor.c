@@ -22,7 +22,7 @@ static int usage(void)
           "library\n"
           "that isn't where LD_PRELOAD says, a kernel or a file system that doesn't enforce ETXTBSY (tried out, with a copy of the "
           "shell\n"
-          "in a new directory beside the program, where that may be written to, and in $TMPDIR or /tmp), few inotify instances.\n"
+          "in a new directory beside the program, where that may be written to, and in $TMPDIR or /tmp).\n"
           "\n"
           "    (nothing)            the machine\n"
           "    PID                  a process: what it has loaded, and its children\n"

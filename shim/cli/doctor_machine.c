@@ -1,10 +1,7 @@
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -48,52 +45,10 @@ static void look_at_proc(void)
         finding_add(FINDING_PROBLEM, "/proc", "mount -t proc proc /proc", "isn't mounted: nothing can be redirected without it");
 }
 
-static long number_in(const char *path)
+/* Whoever looks for a limit that makes waits slow finds that this isn't one. */
+static void say_inotify(void)
 {
-    FILE *file = fopen(path, "re");
-    long number = -1;
-    if (file && fscanf(file, "%ld", &number) != 1)
-        number = -1;
-    if (file)
-        fclose(file);
-    return number;
-}
-
-/* The inotify instances of this user, as far as its processes can be looked at. */
-static long count_instances(void)
-{
-    long count = 0;
-    DIR *processes = opendir("/proc");
-    for (struct dirent *process; processes && (process = readdir(processes));) {
-        char path[300], link[64];
-        struct stat owner;
-        snprintf(path, sizeof path, "/proc/%s/fd", process->d_name);
-        DIR *all = isdigit((unsigned char)process->d_name[0]) && stat(path, &owner) == 0 && owner.st_uid == geteuid()
-                       ? opendir(path)
-                       : NULL;
-        for (struct dirent *entry; all && (entry = readdir(all));) {
-            ssize_t length = readlinkat(dirfd(all), entry->d_name, link, sizeof link - 1);
-            count += length == (ssize_t)strlen("anon_inode:inotify") && !memcmp(link, "anon_inode:inotify", (size_t)length);
-        }
-        if (all)
-            closedir(all);
-    }
-    if (processes)
-        closedir(processes);
-    return count;
-}
-
-static void look_at_inotify(void)
-{
-    const long spare = 16; /* fewer than that are gone when a handful of programs wait */
-    long limit = number_in("/proc/sys/fs/inotify/max_user_instances"), used = count_instances();
-    if (limit < 0)
-        finding_add(FINDING_NOTE, "inotify", NULL, "the limit can't be read; who waits goes by the clock");
-    else if (limit - used < spare)
-        finding_add(FINDING_NOTE, "inotify", "sysctl fs.inotify.max_user_instances=1024, in /etc/sysctl.d for good",
-                    "%ld of this user's %ld instances are taken; a wait that gets none goes by the clock alone", used, limit);
-    else
-        finding_add(FINDING_FINE, "inotify", NULL, "%ld of this user's %ld instances are taken", used, limit);
+    finding_add(FINDING_FINE, "inotify", NULL, "a wait goes by the clock and takes no instance, so their limit doesn't bound it");
 }
 
 static void count_complaint(void *context, const struct policy_complaint *complaint)
@@ -162,6 +117,6 @@ void doctor_machine(const char *library)
     look_at_preload_file();
     say_enforcement("kernel", directory && *directory ? directory : "/tmp");
     look_at_proc();
-    look_at_inotify();
+    say_inotify();
     look_at_configuration();
 }

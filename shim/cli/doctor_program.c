@@ -103,7 +103,11 @@ void doctor_program(const char *path)
     struct image image;
     for (int depth = 0; depth < INTERPRETERS_MAX; depth++) {
         if (image_inspect(&image, AT_FDCWD, path) < 0) {
-            finding_add(FINDING_NOTE, "program", "ask as root", "%s can't be read: %s", path, strerror(errno));
+            if (depth && errno == ENOENT)
+                finding_add(FINDING_PROBLEM, "program", "correct the script's first line, or install that program",
+                            "%s isn't there, so the script can't be started", path);
+            else
+                finding_add(FINDING_NOTE, "program", "ask as root", "%s can't be read: %s", path, strerror(errno));
             return;
         }
         if (image.privileged) {
@@ -368,7 +372,7 @@ void doctor_process(pid_t pid)
         if (errno == ENOENT || errno == ESRCH)
             cli_trouble("there is no process %d", pid);
         else
-            cli_trouble("process %d can't be looked at: %s", pid, strerror(errno));
+            cli_trouble("process %d can't be looked at: %s%s", pid, strerror(errno), geteuid() ? "; ask as root" : "");
         return;
     }
     if (loaded == LOADED) {

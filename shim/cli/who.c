@@ -150,7 +150,7 @@ int who_main(int argc, char **argv)
         { 'j', "json", .given = &as_json },
         { 0 },
     };
-    int status = CLI_FINE;
+    int printed = 0, status = CLI_FINE;
     if (!options_take(argc, argv, OPTIONS_ANYWHERE, options, usage, &status))
         return status;
     if (optind == argc)
@@ -168,7 +168,7 @@ int who_main(int argc, char **argv)
         if (as_json) {
             json_object_array_add(all, as_object(&census, argv[i]));
         } else {
-            if (i > optind)
+            if (printed++)
                 putchar('\n');
             print_table(&census);
         }
