@@ -55,6 +55,7 @@ static const struct scene {
     { "stream_of_a_stream", "replaced" },
     { "spawn_never", "" },
     { "spawn_twice", "replaced" },
+    { "spawn_static_programs", "published-early" },
     { "spawn_and_forget", "replaced" },
     { "spawn_passes_by_dup2", "replaced" },
     { "extended_attributes", "replaced" },

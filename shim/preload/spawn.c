@@ -40,7 +40,7 @@ struct spawn {
 static int attempt_spawn(const struct run *run)
 {
     const struct spawn *spawn = run->call;
-    if (unlikely(stage_known_count))
+    if (unlikely(spawn_files_count))
         spawn_files_rewind(spawn->actions);
     return spawn->real(spawn->pid, run->path, spawn->actions, spawn->attributes, run->argv, run->envp);
 }
@@ -100,7 +100,7 @@ int wrap_pidfd_spawnp(int *pidfd, const char *file, const posix_spawn_file_actio
 /* What has been at this address before and was never destroyed ends here: its stages must not be taken for the new one's. */
 int wrap_posix_spawn_file_actions_init(posix_spawn_file_actions_t *actions)
 {
-    if (unlikely(stage_known_count))
+    if (unlikely(spawn_files_count))
         spawn_files_close("posix_spawn_file_actions_init", actions);
     return NEXT(posix_spawn_file_actions_init)(actions);
 }
@@ -142,7 +142,7 @@ int wrap_posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *ac
 
 int wrap_posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions)
 {
-    if (unlikely(stage_known_count))
+    if (unlikely(spawn_files_count))
         spawn_files_close("posix_spawn_file_actions_destroy", actions);
     return NEXT(posix_spawn_file_actions_destroy)(actions);
 }

@@ -17,6 +17,8 @@ static struct {
 
 #define SLOTS (sizeof table / sizeof *table)
 
+int spawn_files_count;
+
 static bool remember(const void *actions, int fd, int flags)
 {
     for (size_t i = 0; i < SLOTS; i++) {
@@ -25,6 +27,7 @@ static bool remember(const void *actions, int fd, int flags)
             table[i].fd = fd;
             table[i].truncates = flags & O_TRUNC;
             table[i].used = false;
+            __atomic_add_fetch(&spawn_files_count, 1, __ATOMIC_RELEASE);
             return true;
         }
     }
@@ -112,6 +115,7 @@ void spawn_files_close(const char *op, const void *actions)
         int fd = table[i].fd;
         bool used = table[i].used;
         __atomic_store_n(&table[i].actions, NULL, __ATOMIC_RELEASE);
+        __atomic_sub_fetch(&spawn_files_count, 1, __ATOMIC_RELEASE);
         if (used)
             close_stage(op, fd);
         else

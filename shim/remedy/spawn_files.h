@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* How many such descriptors there are. They outlive their stages, which are published when a program can't adopt them. */
+extern int spawn_files_count;
+
 /*
  * A descriptor to be used in place of the open, or -1 when the file isn't busy, isn't to be redirected, or can't be. `actions`
  * only identifies the file actions.

@@ -28,6 +28,20 @@ extern sys_function *sys_entry;
 #define sys_call(...) SYS_PAD(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
 #define SYS_PAD(number, a, b, c, d, e, f, ...) sys_entry((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
+/* Calls that this libc may be too old to know; their numbers are the same on all machines. */
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+#ifndef SYS_faccessat2
+#define SYS_faccessat2 439
+#endif
+
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 

@@ -474,6 +474,33 @@ static void spawn_twice(void)
     posix_spawn_file_actions_destroy(&actions);
 }
 
+static int open_descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* By programs that can't adopt a stage, so that it is a stage no more when the second one starts. */
+static void spawn_static_programs(void)
+{
+    const char *const words[] = { "a-long-word", "two" };
+    const int before = open_descriptors();
+    posix_spawn_file_actions_t actions;
+    char path[4096];
+    pid_t pid;
+    snprintf(path, sizeof path, "%s/tests/target-static", getenv("BUILD"));
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    for (int i = 0; i < 2; i++) {
+        must(posix_spawn(&pid, path, &actions, NULL, (char *const[]){ path, (char *)words[i], NULL }, environ) == 0);
+        end_of(pid);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    must(open_descriptors() == before);
+}
+
 /* Never destroyed, and another set at the same address. */
 static void spawn_and_forget(void)
 {
@@ -933,6 +960,7 @@ static const struct scene scenes[] = {
     SCENE(stream_of_a_stream),
     SCENE(spawn_never),
     SCENE(spawn_twice),
+    SCENE(spawn_static_programs),
     SCENE(spawn_and_forget),
     SCENE(spawn_passes_by_dup2),
     SCENE(extended_attributes),

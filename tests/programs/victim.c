@@ -85,6 +85,11 @@ pid_t __wait4_time64(pid_t, int *, int, void *);
 #define __fxstatat(version, fd, path, file, flags) __fxstatat64(version, fd, path, (struct stat64 *)(file), flags)
 #endif
 
+#ifndef SYS_openat2 /* glibc 2.31 */
+#define SYS_openat2 437
+#define SYS_close_range 436
+#endif
+
 extern char **environ;
 
 static const char *entry, *target;
@@ -149,10 +154,12 @@ static int open_by_entry(void)
         return open(target, flags);
     if (is("fortified-openat"))
         return openat(AT_FDCWD, target, flags);
+#ifdef SYS_open
     if (is("syscall-open"))
         return (int)syscall(SYS_open, target, writing, 0644);
     if (is("syscall-creat"))
         return (int)syscall(SYS_creat, target, 0644);
+#endif
     if (is("syscall-openat"))
         return (int)syscall(SYS_openat, AT_FDCWD, target, writing, 0644);
     if (is("syscall-openat2"))
@@ -216,8 +223,10 @@ static int close_by_entry(void)
         return check(syscall(SYS_close, fd) == 0);
     if (is("syscall-close_range"))
         return check(syscall(SYS_close_range, 3, ~0U, 0) == 0);
+#ifdef SYS_dup2
     if (is("syscall-dup2"))
         return check(syscall(SYS_dup2, other, fd) == fd);
+#endif
     if (is("syscall-dup3"))
         return check(syscall(SYS_dup3, other, fd, 0) == fd);
     if (is("syscall-exit_group"))
