@@ -284,7 +284,7 @@ static int run_refused_victim(const struct place *place, const char *build, cons
     snprintf(log, sizeof log, "ETXTBSY_LOG=%s", place->log);
     return status_code(
         run_program_with(place, WITHOUT_SHIM, NULL,
-                         (const char *const[]){ "strace", "-qq", "-o", "/dev/null", "-e", inject, "env", "LD_PRELOAD=" PRELOADED,
+                         (const char *const[]){ "strace", "-qq", "-o", "/dev/null", "-e", inject, "env", "LD_PRELOAD=" PRELOAD,
                                                 log, victim_of(build), entry, place->target, NULL }));
 }
 

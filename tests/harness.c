@@ -284,7 +284,7 @@ static void set_environment(const struct place *place, enum shim shim, const cha
     if (shim == WITH_SHIM) {
         setenv("ETXTBSY_LOG", place->log, 1);
         setenv("ETXTBSY_SYNC", "none", 1); /* what the order of syncs is has a test of its own */
-        setenv("LD_PRELOAD", PRELOADED, 1);
+        setenv("LD_PRELOAD", PRELOAD, 1);
     }
     char *copy = environment ? strdup(environment) : NULL;
     for (char *word = copy ? strtok(copy, " ") : NULL; word; word = strtok(NULL, " "))

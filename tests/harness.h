@@ -14,8 +14,8 @@
 /* BUILD_DIR and SOURCE_DIR are absolute paths that the Makefile gives. */
 #define LIBRARY BUILD_DIR "/libetxtbsy.so"
 /* For ld.so: with $LIB in it where programs of several kinds are at work. */
-#ifndef PRELOADED
-#define PRELOADED LIBRARY
+#ifndef PRELOAD
+#define PRELOAD LIBRARY
 #endif
 #ifndef TARGET_PROGRAM /* a program under an emulator isn't busy: there it is one of this machine */
 #define TARGET_PROGRAM BUILD_DIR "/tests/target"
