@@ -3,49 +3,74 @@
 #include "../remedy/release.h"
 #include "entries.h"
 
-int wrap_close(int fd)
+ASIDE int watch_close(int fd)
 {
-    if (likely(!stage_known_count))
-        return NEXT(close)(fd);
     struct stage_release release;
+    if (!stage_known_count) /* the first call */
+        return NEXT(close)(fd);
     stage_release_begin(&release, fd);
     return release_end(&release, "close", NEXT(close)(fd));
 }
 
-int wrap___close(int fd)
+int wrap_close(int fd)
 {
-    if (likely(!stage_known_count))
-        return NEXT(__close)(fd);
+    return likely(!stage_known_count && next.close) ? next.close(fd) : watch_close(fd);
+}
+
+ASIDE int watch___close(int fd)
+{
     struct stage_release release;
+    if (!stage_known_count) /* the first call */
+        return NEXT(__close)(fd);
     stage_release_begin(&release, fd);
     return release_end(&release, "__close", NEXT(__close)(fd));
 }
 
-int wrap_dup2(int oldfd, int newfd)
+int wrap___close(int fd)
 {
-    if (likely(!stage_known_count))
-        return NEXT(dup2)(oldfd, newfd);
+    return likely(!stage_known_count && next.__close) ? next.__close(fd) : watch___close(fd);
+}
+
+ASIDE int watch_dup2(int oldfd, int newfd)
+{
     struct stage_release release;
+    if (!stage_known_count) /* the first call */
+        return NEXT(dup2)(oldfd, newfd);
     stage_release_begin(&release, newfd);
     return release_over(&release, "dup2", NEXT(dup2)(oldfd, newfd));
 }
 
-int wrap___dup2(int oldfd, int newfd)
+int wrap_dup2(int oldfd, int newfd)
 {
-    if (likely(!stage_known_count))
-        return NEXT(__dup2)(oldfd, newfd);
+    return likely(!stage_known_count && next.dup2) ? next.dup2(oldfd, newfd) : watch_dup2(oldfd, newfd);
+}
+
+ASIDE int watch___dup2(int oldfd, int newfd)
+{
     struct stage_release release;
+    if (!stage_known_count) /* the first call */
+        return NEXT(__dup2)(oldfd, newfd);
     stage_release_begin(&release, newfd);
     return release_over(&release, "__dup2", NEXT(__dup2)(oldfd, newfd));
 }
 
-int wrap_dup3(int oldfd, int newfd, int flags)
+int wrap___dup2(int oldfd, int newfd)
 {
-    if (likely(!stage_known_count))
-        return NEXT(dup3)(oldfd, newfd, flags);
+    return likely(!stage_known_count && next.__dup2) ? next.__dup2(oldfd, newfd) : watch___dup2(oldfd, newfd);
+}
+
+ASIDE int watch_dup3(int oldfd, int newfd, int flags)
+{
     struct stage_release release;
+    if (!stage_known_count) /* the first call */
+        return NEXT(dup3)(oldfd, newfd, flags);
     stage_release_begin(&release, newfd);
     return release_over(&release, "dup3", NEXT(dup3)(oldfd, newfd, flags));
+}
+
+int wrap_dup3(int oldfd, int newfd, int flags)
+{
+    return likely(!stage_known_count && next.dup3) ? next.dup3(oldfd, newfd, flags) : watch_dup3(oldfd, newfd, flags);
 }
 
 #if __GLIBC_PREREQ(2, 34)

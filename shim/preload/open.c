@@ -41,20 +41,26 @@ static int forestall(const char *op, int dirfd, const char *path, int flags, mod
     return write_open_atomic(&(struct write_open){ .op = op, .dirfd = dirfd, .path = path, .flags = flags, .mode = mode });
 }
 
-int wrap_open(const char *path, int flags, mode_t mode)
+ASIDE int watch_open(const char *path, int flags, mode_t mode)
 {
-    if (is_reader(flags))
-        return NEXT(open)(path, flags, mode);
     int fd = is_foreseen(flags) ? forestall("open", AT_FDCWD, path, flags, mode) : -1;
     return fd >= 0 ? fd : answer(NEXT(open)(path, flags, mode), "open", AT_FDCWD, path, flags, mode);
 }
 
-int wrap_open64(const char *path, int flags, mode_t mode)
+int wrap_open(const char *path, int flags, mode_t mode)
 {
-    if (is_reader(flags))
-        return NEXT(open64)(path, flags, mode);
+    return likely(is_reader(flags) && next.open) ? next.open(path, flags, mode) : watch_open(path, flags, mode);
+}
+
+ASIDE int watch_open64(const char *path, int flags, mode_t mode)
+{
     int fd = is_foreseen(flags) ? forestall("open64", AT_FDCWD, path, flags | O_LARGEFILE, mode) : -1;
     return fd >= 0 ? fd : answer(NEXT(open64)(path, flags, mode), "open64", AT_FDCWD, path, flags | O_LARGEFILE, mode);
+}
+
+int wrap_open64(const char *path, int flags, mode_t mode)
+{
+    return likely(is_reader(flags) && next.open64) ? next.open64(path, flags, mode) : watch_open64(path, flags, mode);
 }
 
 int wrap___open(const char *path, int flags, mode_t mode)
@@ -69,20 +75,27 @@ int wrap___open64(const char *path, int flags, mode_t mode)
     return fd >= 0 ? fd : answer(NEXT(__open64)(path, flags, mode), "__open64", AT_FDCWD, path, flags | O_LARGEFILE, mode);
 }
 
-int wrap_openat(int dirfd, const char *path, int flags, mode_t mode)
+ASIDE int watch_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
-    if (is_reader(flags))
-        return NEXT(openat)(dirfd, path, flags, mode);
     int fd = is_foreseen(flags) ? forestall("openat", dirfd, path, flags, mode) : -1;
     return fd >= 0 ? fd : answer(NEXT(openat)(dirfd, path, flags, mode), "openat", dirfd, path, flags, mode);
 }
 
-int wrap_openat64(int dirfd, const char *path, int flags, mode_t mode)
+int wrap_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
-    if (is_reader(flags))
-        return NEXT(openat64)(dirfd, path, flags, mode);
+    return likely(is_reader(flags) && next.openat) ? next.openat(dirfd, path, flags, mode) : watch_openat(dirfd, path, flags, mode);
+}
+
+ASIDE int watch_openat64(int dirfd, const char *path, int flags, mode_t mode)
+{
     int fd = is_foreseen(flags) ? forestall("openat64", dirfd, path, flags | O_LARGEFILE, mode) : -1;
     return fd >= 0 ? fd : answer(NEXT(openat64)(dirfd, path, flags, mode), "openat64", dirfd, path, flags | O_LARGEFILE, mode);
+}
+
+int wrap_openat64(int dirfd, const char *path, int flags, mode_t mode)
+{
+    return likely(is_reader(flags) && next.openat64) ? next.openat64(dirfd, path, flags, mode)
+                                                     : watch_openat64(dirfd, path, flags, mode);
 }
 
 #define CREAT_FLAGS (O_WRONLY | O_CREAT | O_TRUNC)

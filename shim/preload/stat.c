@@ -40,18 +40,24 @@ static bool is_of_descriptor(const char *path, int flags)
 }
 
 #if __GLIBC_PREREQ(2, 33)
+ASIDE int watch_fstat(int fd, struct stat *file)
+{
+    return answer(NEXT(fstat)(fd, file), fd, file);
+}
+
 int wrap_fstat(int fd, struct stat *file)
 {
-    if (likely(!stage_known_count))
-        return NEXT(fstat)(fd, file);
-    return answer(NEXT(fstat)(fd, file), fd, file);
+    return likely(!stage_known_count && next.fstat) ? next.fstat(fd, file) : watch_fstat(fd, file);
+}
+
+ASIDE int watch_fstat64(int fd, struct stat64 *file)
+{
+    return answer64(NEXT(fstat64)(fd, file), fd, file);
 }
 
 int wrap_fstat64(int fd, struct stat64 *file)
 {
-    if (likely(!stage_known_count))
-        return NEXT(fstat64)(fd, file);
-    return answer64(NEXT(fstat64)(fd, file), fd, file);
+    return likely(!stage_known_count && next.fstat64) ? next.fstat64(fd, file) : watch_fstat64(fd, file);
 }
 
 int wrap_fstatat(int dirfd, const char *path, struct stat *file, int flags)

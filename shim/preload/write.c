@@ -19,7 +19,7 @@
  */
 #define WRITER(result, name, parameters, arguments, fd) WATCHED(result, name, parameters, arguments, fd, answer)
 #define WATCHED(result, name, parameters, arguments, file, answer)                                                                 \
-    static __attribute__((noinline, cold)) result watch_##name parameters                                                          \
+    ASIDE result watch_##name parameters                                                                                           \
     {                                                                                                                              \
         return (result)answer(NEXT(name) arguments, #name, file);                                                                  \
     }                                                                                                                              \
