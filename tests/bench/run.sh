@@ -75,7 +75,7 @@ programs() {
     export FORCE_UNSAFE_CONFIGURE=1
     BEFORE='rm -rf tree; cp -r source tree' && export BEFORE
     rm -rf source && cp -r "$bench/source/hello" source
-    "$bench/beside" configure 4 plain "cd tree && ./configure >log 2>&1" \
+    "$bench/beside" configure 3 plain "cd tree && ./configure >log 2>&1" \
         shim "cd tree && LD_PRELOAD=$library ETXTBSY_LOG=none ./configure >log 2>&1"
 }
 
@@ -136,8 +136,8 @@ line() {
 }
 
 growth() {
-    "$bench/redirects" 5 1 10 100 1000
-    "$bench/redirects" deployers 5 50 1 4 16 64
+    "$bench/redirects" 3 1 10 100 1000
+    "$bench/redirects" deployers 3 50 1 4 16 64
 }
 
 methods() {

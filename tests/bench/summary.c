@@ -17,6 +17,7 @@
 enum statistic { MEDIAN, P99, MOST };
 enum relation { RATIO, MORE, ALONE };
 #define NONE NAN
+#define BEST "best"
 #define PARTS 10
 
 static const struct figure {
@@ -199,6 +200,26 @@ static struct row_text text_of(const struct figure *figure, const struct result 
     return text;
 }
 
+/* What stands in the column `beside`: for BEST, which of the others did best, and how well. */
+static const char *beside_of(const struct figure *figure, char text[100])
+{
+    const struct series *best = NULL;
+    double least = INFINITY;
+    if (strcmp(figure->beside, BEST))
+        return figure->beside;
+    for (size_t i = 0; i < series_count; i++) {
+        const struct series *other = &series[i];
+        double value = statistic_of(figure, other->values, other->count);
+        if (!strcmp(other->row, figure->row) && strcmp(other->contestant, figure->measured) && value < least) {
+            best = other;
+            least = value;
+        }
+    }
+    char of[32];
+    snprintf(text, 100, best ? "the best by hand: %s, %s %s" : "", best ? best->contestant : "", number(of, least), figure->unit);
+    return text;
+}
+
 static FILE *create(const char *directory, const char *name)
 {
     char path[4096];
@@ -210,12 +231,13 @@ static FILE *create(const char *directory, const char *name)
 
 static void write_text(FILE *out, const char *machine)
 {
+    char beside[100];
     fprintf(out, "%s\n\n%-66s %-37s %16s %20s %18s\n", machine, "what", "beside", "measured", "p25-p75 of its parts", "reach");
     for (size_t i = 0; i < FIGURES; i++) {
         struct result result = result_of(&figures[i]);
         struct row_text text = text_of(&figures[i], &result);
-        fprintf(out, "%-66s %-37s %16s %20s %18s  %s\n", figures[i].what, figures[i].beside, text.value, text.spread, text.reach,
-                result.verdict);
+        fprintf(out, "%-66s %-37s %16s %20s %18s  %s\n", figures[i].what, beside_of(&figures[i], beside), text.value, text.spread,
+                text.reach, result.verdict);
     }
     fprintf(out, "\n%-28s %-16s %10s %12s %12s %12s %12s\n", "row", "contestant", "samples", "median", "p25", "p75", "p99");
     for (size_t i = 0; i < series_count; i++) {
@@ -235,12 +257,13 @@ static void write_text(FILE *out, const char *machine)
 
 static void write_markdown(FILE *out, const char *machine)
 {
+    char beside[100];
     fprintf(out, "%s\n\n| what | beside | measured | spread | reach | |\n|---|---|---|---|---|---|\n", machine);
     for (size_t i = 0; i < FIGURES; i++) {
         struct result result = result_of(&figures[i]);
         struct row_text text = text_of(&figures[i], &result);
-        fprintf(out, "| %s | %s | %s | %s | %s | %s |\n", figures[i].what, figures[i].beside, text.value, text.spread, text.reach,
-                result.verdict);
+        fprintf(out, "| %s | %s | %s | %s | %s | %s |\n", figures[i].what, beside_of(&figures[i], beside), text.value, text.spread,
+                text.reach, result.verdict);
     }
     if (!method_count)
         return;
@@ -275,7 +298,8 @@ static void write_json(FILE *out, const char *machine)
         struct json_object *one = json_object_new_object();
         struct result result = result_of(&figures[i]);
         add_string(one, "what", figures[i].what);
-        add_string(one, "beside", figures[i].beside);
+        char beside[100];
+        add_string(one, "beside", beside_of(&figures[i], beside));
         add_string(one, "row", figures[i].row);
         add_string(one, "measured", figures[i].measured);
         add_string(one, "base", figures[i].base);
