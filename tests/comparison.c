@@ -124,6 +124,7 @@ Test(comparison, the_messages_are_the_programs_own)
         { "node", "node -e 'require(\"child_process\").execFileSync(\"./tool\")'", "spawnSync ./tool ETXTBSY" },
         { "java javac", "java Start.java", "error=26, Text file busy" },
         { "rustc", "rustc start.rs && ./start", "ExecutableFileBusy" },
+        { "go", "GO111MODULE=off GOCACHE=$PWD/cache go run start.go", "fork/exec ./tool: text file busy" },
     };
     char *text = read_file(README, NULL), path[PATH_MAX], missing[100];
     make_files();
@@ -131,7 +132,9 @@ Test(comparison, the_messages_are_the_programs_own)
                                        "cp app tool; printf '#!%s/tool\\n' \"$PWD\" >script; chmod +x script\n"
                                        "echo 'class Start { public static void main(String[] unused) throws Exception { new "
                                        "ProcessBuilder(\"./tool\").start(); } }' >Start.java\n"
-                                       "echo 'fn main() { std::process::Command::new(\"./tool\").status().unwrap(); }' >start.rs")),
+                                       "echo 'fn main() { std::process::Command::new(\"./tool\").status().unwrap(); }' >start.rs\n"
+                                       "printf 'package main\\nimport \"os/exec\"\\nfunc main() { "
+                                       "println(exec.Command(\"./tool\").Run().Error()); panic(1) }\\n' >start.go")),
                  0);
     snprintf(path, sizeof path, "%s/app", place.directory);
     run_busy(path);

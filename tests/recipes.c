@@ -143,6 +143,15 @@ static int follow(const struct place *place, const struct recipe *recipe, int sp
     return status_code(run_program_with(place, WITHOUT_SHIM, NULL, argv));
 }
 
+/* What a scene leaves out. */
+static void say_skipped(const struct place *place, const struct recipe *recipe)
+{
+    char *rest = read_file(place->err, NULL);
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (!strncmp(line, "skipped: ", 9))
+            fprintf(stderr, "skipped: the recipe %s: %s\n", recipe->name, line + 9);
+}
+
 ParameterizedTestParameters(recipes, do_what_they_say)
 {
     static int numbers[RECIPES_MAX];
@@ -174,6 +183,7 @@ ParameterizedTest(int *number, recipes, do_what_they_say, .timeout = 120)
     if (status == NO_MACHINE) {
         fprintf(stderr, "skipped: the recipe %s (%s)\n", recipe->name, read_file(place.err, NULL));
     } else {
+        say_skipped(&place, recipe);
         cr_expect_eq(status, 0, "%s: status %d: %s%s", recipe->name, status, read_file(place.out, NULL),
                      read_file(place.err, NULL));
         while ((status = follow(&place, recipe, ++ways)) != NO_SUCH_WAY && ways < 10)

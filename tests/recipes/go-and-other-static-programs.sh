@@ -1,8 +1,48 @@
 # shellcheck shell=sh
 # needs: cc
-# A static program of C stands for one of Go: both call the kernel without a library that could be preloaded.
-prepare() {
-    runs /srv/app/service
+# Where there is no Go a static program of C stands for one: both call the kernel without a library that could be preloaded.
+build_with_go() {
+    mkdir go-deploy go-runner
+    cat >go-deploy/main.go <<'END'
+package main
+
+import "os"
+
+func main() {
+	content, err := os.ReadFile("service")
+	if err == nil {
+		err = os.WriteFile(os.Args[len(os.Args)-1], content, 0755)
+	}
+	if err != nil {
+		println(err.Error())
+		os.Exit(1)
+	}
+}
+END
+    cat >go-runner/main.go <<'END'
+package main
+
+import (
+	"os"
+	"os/exec"
+)
+
+func main() {
+	command := exec.Command(os.Args[1], os.Args[2:]...)
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	if err := command.Run(); err != nil {
+		println(err.Error())
+		os.Exit(1)
+	}
+}
+END
+    export GOFLAGS=-mod=mod GO111MODULE=off GOCACHE=/tmp/go-cache GOPROXY=off
+    go build -o deploy ./go-deploy
+    go build -o runner ./go-runner
+}
+
+build_with_c() {
+    echo "skipped: programs of Go itself (there is no go here)" >&2
     cat >static.c <<'END'
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,6 +64,15 @@ int main(int argc, char **argv)
 END
     cc -static -o deploy static.c
     cp deploy runner
+}
+
+prepare() {
+    runs /srv/app/service
+    if command -v go >/dev/null; then
+        build_with_go
+    else
+        build_with_c
+    fi
     is_written tool
 }
 

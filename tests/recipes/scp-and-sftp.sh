@@ -7,6 +7,7 @@ follow() {
     [ -x $server ] || say "there is no $server"
     echo 'put service /srv/app/service' >commands
     if [ ! -x /usr/sbin/sshd ]; then
+        echo "skipped: scp (there is no sshd here)" >&2
         # shellcheck disable=SC2046
         env $(sed -n 's/^SetEnv //p' /opt/recipe/1) sftp -q -b commands -D $server
         return
