@@ -142,8 +142,12 @@ Test(report, waits_are_those_of_the_lines)
     cr_expect_leq(json_object_get_double(field(waits, "p99")), max + 0.0011);
 
     struct json_object *timeline = field(report, "timeline");
-    for (size_t i = 0; i < json_object_array_length(timeline); i++)
-        in_columns += (size_t)number(field(json_object_array_get_idx(timeline, i), "verdicts"), "persistent");
+    for (size_t i = 0; i < json_object_array_length(timeline); i++) {
+        struct json_object *column = json_object_array_get_idx(timeline, i);
+        const char *seconds = json_object_get_string(field(column, "seconds")), *point = strchr(seconds, '.');
+        in_columns += (size_t)number(field(column, "verdicts"), "persistent");
+        cr_expect(point && strlen(point) == 4, "not to the millisecond: %s", seconds);
+    }
     cr_expect_eq((int64_t)in_columns, sum(report, "verdicts", "persistent"));
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "../shim/cli/advice.h"
 #include "../shim/cli/lines.h"
 #include "../shim/cli/moment.h"
 #include "../shim/cli/quantiles.h"
@@ -248,6 +249,103 @@ Test(lines, every_word_of_the_schema_is_known)
                       fields[i], word);
         }
     }
+}
+
+/* ---- advice ---------------------------------------------------------------------------------------------------------------- */
+
+/* Lines of one file, with nothing in them but what they are given; then the advice. */
+static struct tally *sums;
+
+static void begin_sums(void)
+{
+    cr_assert_not_null(sums = calloc(1, sizeof *sums));
+    tally_begin(sums);
+}
+
+static void add_lines(int count, enum line_verdict verdict, enum line_operation operation, const char *reason)
+{
+    struct line line = { .at_ms = 1,
+                         .operation = operation,
+                         .outcome = OUTCOME_GAVE_UP,
+                         .verdict = verdict,
+                         .waited_us = 2500000,
+                         .path = "/a",
+                         .host = "",
+                         .comm = "cp",
+                         .exe = "",
+                         .unit = "",
+                         .boot_id = "",
+                         .reason = reason,
+                         .error = "",
+                         .stage = "" };
+    while (count-- > 0)
+        tally_add(sums, &line);
+}
+
+static void expect_advice(const char *expected)
+{
+    char *advice = advice_for(sums->groups[0]);
+    if (!expected)
+        cr_expect_null(advice, "%s", advice);
+    else
+        cr_expect(advice && strstr(advice, expected), "no \"%s\" in: %s", expected, advice);
+    free(advice);
+    tally_end(sums);
+    free(sums);
+}
+
+/* Whatever the library gives as the reason for a refusal, there is something to do about it. */
+Test(lines, there_is_a_remedy_for_each_reason)
+{
+    /* These never come with the verdict refused. */
+    static const char *const others[] = { "self-held",       "not-trackable",   "target-unlinked",
+                                          "target-replaced", "generation-name", "generation-link",
+                                          "write-failed",    "writer-killed",   "configuration" };
+    struct json_object *schema = schema_get(), *properties, *field, *words;
+    cr_assert(schema && json_object_object_get_ex(schema, "properties", &properties));
+    cr_assert(json_object_object_get_ex(properties, "reason", &field) && json_object_object_get_ex(field, "enum", &words));
+    for (size_t i = 0; i < json_object_array_length(words); i++) {
+        const char *reason = json_object_get_string(json_object_array_get_idx(words, i));
+        char expected[64];
+        if (is_one_of(reason, others, sizeof others / sizeof *others))
+            continue;
+        snprintf(expected, sizeof expected, "not replaced (%s): ", reason);
+        begin_sums();
+        add_lines(1, VERDICT_REFUSED, LINE_WRITE, reason);
+        char *advice = advice_for(sums->groups[0]);
+        cr_expect_null(strstr(advice, "see `reason`"), "%s", advice);
+        free(advice);
+        expect_advice(expected);
+    }
+}
+
+/* The reason is that of the lines which the advice is about, however many others have one, too. */
+Test(lines, advice_is_about_the_worst)
+{
+    begin_sums();
+    add_lines(20, VERDICT_REPLACED, LINE_WRITE, "generation-link");
+    add_lines(1, VERDICT_REFUSED, LINE_WRITE, "quota");
+    add_lines(20, VERDICT_TRANSIENT, LINE_WRITE, "serialised");
+    expect_advice("not replaced (quota): a quota leaves no room");
+    begin_sums();
+    add_lines(1, VERDICT_REFUSED, LINE_EXEC, "policy");
+    expect_advice("not remedied (policy): the action is observe");
+    begin_sums();
+    add_lines(100, VERDICT_TRANSIENT, LINE_EXEC, "");
+    expect_advice(NULL);
+}
+
+/* Wait or redesign: where nearly all waits were long enough, the bound is too low; where they weren't, the design is wrong. */
+Test(lines, advice_tells_a_low_bound_from_a_wrong_design)
+{
+    begin_sums();
+    add_lines(90, VERDICT_TRANSIENT, LINE_EXEC, "");
+    add_lines(10, VERDICT_PERSISTENT, LINE_EXEC, "");
+    expect_advice("10 of 100 gave up: the others got through by waiting, so raise max_wait of [exec] (2.50s was too short)");
+    begin_sums();
+    add_lines(80, VERDICT_TRANSIENT, LINE_EXEC, "");
+    add_lines(20, VERDICT_PERSISTENT, LINE_EXEC, "");
+    expect_advice("20 of 100 gave up: somebody (`etxtbsy who` names it) keeps it open for writing. Let it write another file");
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------------------------- */

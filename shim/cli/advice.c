@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report.h"
+
 /* Why a busy file wasn't replaced, and what helps: the words of `reason` in the log's schema. */
 static const struct {
     const char *reason, *remedy;
@@ -13,8 +15,13 @@ static const struct {
     { "immutable", "the file has the immutable or append-only attribute: chattr -i -a" },
     { "sticky-directory", "its directory is sticky and somebody else's; deploy as its owner, or to another directory" },
     { "directory", "its directory can't be written to; give the writer that right, or deploy as another user" },
+    { "immutable-directory", "its directory has the immutable or append-only attribute: chattr -i -a, for the directory" },
+    { "rename", "files in its directory can't be renamed, which was tried; deploy to another directory" },
+    { "name-too-long", "the name of a new file beside it would be too long; give it a shorter one" },
     { "read-only", "its file system is mounted read-only" },
-    { "no-space", "there is no room, or no quota, for a second file" },
+    { "no-space", "there is no room for a second file: free as much as the new one takes" },
+    { "quota", "a quota leaves no room for a second file: raise it, or free as much as the new one takes" },
+    { "swap-file", "it is a swap file in use: swapoff, before it is written" },
     { "no-proc", "/proc isn't mounted where the writer runs; mount it there" },
     { "descriptors", "the writer had no free descriptor: ulimit -n" },
     { "unreadable", "the writer can't read the old content, part of which is to stay; give it that right" },
@@ -26,6 +33,7 @@ static const struct {
     { "locked",
       "another process has an advisory lock on it, and respect_locks = on; wait for it longer, or look why it keeps the lock" },
     { "serialised", "another process was replacing it, and serialise = on; wait for it longer, or look why it takes so long" },
+    { "policy", "the action is observe; let it be retry for [exec] and [rename], redirect for [write] and [truncate]" },
     { "io_uring", "io_uring = refuse is in force; nothing to do unless the program needs it" },
 };
 
@@ -37,22 +45,31 @@ static const char *remedy_for(const char *reason)
     return NULL;
 }
 
-static unsigned long long seconds_up(uint64_t us)
+/* Whether waiting is the right remedy for all but a few: then it is the bound that is too low for these. */
+static bool mostly_ends_by_itself(const struct group *group)
 {
-    return (us + 999999) / 1000000;
+    return group->verdicts[VERDICT_TRANSIENT] >= 9 * group->verdicts[VERDICT_PERSISTENT];
 }
 
 static void advise_persistent(FILE *out, const struct group *group)
 {
     const struct tally_name *holder = tally_first(&group->holders);
     const char *who = holder ? holder->text : NULL;
+    char longest[REPORT_WAIT_SIZE];
     fprintf(out, "%llu of %llu gave up: ", (unsigned long long)group->verdicts[VERDICT_PERSISTENT],
             (unsigned long long)group->ended);
     switch (group->operation) {
     case LINE_EXEC:
+        report_wait(longest, group->waits_us.max);
+        if (mostly_ends_by_itself(group)) {
+            fprintf(out, "the others got through by waiting, so raise max_wait of [exec] (%s was too short). Who writes it ",
+                    longest);
+            fputs("can spare them that, too: write another file, and rename that over this one", out);
+            break;
+        }
         fprintf(out, "%s keeps it open for writing. Let it write another file and rename that over this one; ",
                 who ? who : "somebody (`etxtbsy who` names it)");
-        fprintf(out, "or, if it only takes longer, raise max_wait of [exec] (now %llu s or less)", seconds_up(group->waits_us.max));
+        fprintf(out, "or, if it only takes longer, raise max_wait of [exec] (%s was too short)", longest);
         break;
     case LINE_RENAME:
         fprintf(out, "the host that shares the file holds it. Free it there, or raise max_wait of [rename]");
@@ -65,8 +82,7 @@ static void advise_persistent(FILE *out, const struct group *group)
 
 char *advice_for(const struct group *group)
 {
-    const struct tally_name *reason = tally_first(&group->reasons);
-    const char *remedy = reason ? remedy_for(reason->text) : NULL;
+    const char *reason = group->reason ? group->reason : "", *remedy = remedy_for(reason);
     char *text = NULL;
     size_t size;
     if (group->worst < VERDICT_REFUSED)
@@ -76,12 +92,12 @@ char *advice_for(const struct group *group)
         abort();
     switch (group->worst) {
     case VERDICT_FAILED:
-        if (reason && !strcmp(reason->text, "configuration"))
+        if (!strcmp(reason, "configuration"))
             fputs("a line of the configuration has no effect: `etxtbsy check` says which, and what was expected", out);
-        else if (reason && !strcmp(reason->text, "write-failed"))
+        else if (!strcmp(reason, "write-failed"))
             fprintf(out, "a write into the new file failed (%s), so the old file stays: mend the cause, and write again",
                     group->error);
-        else if (reason && !strcmp(reason->text, "writer-killed"))
+        else if (!strcmp(reason, "writer-killed"))
             fputs("a writer was killed before the new file was complete, so the old file stays: write again", out);
         else if (group->stage && *group->stage)
             fprintf(out, "a new file couldn't take the name (%s): its bytes are in %s. Mend the cause, then rename that file",
@@ -99,10 +115,9 @@ char *advice_for(const struct group *group)
         fputs(" when it starts it, so no wait helps: it has to close it before. A bug in that program", out);
         break;
     default:
-        if (remedy)
-            fprintf(out, "not replaced (%s): %s", reason->text, remedy);
-        else
-            fprintf(out, "not replaced (%s): see `reason` in the log's schema", reason ? reason->text : "no reason given");
+        fprintf(out, "not %s (%s): %s",
+                group->operation == LINE_WRITE || group->operation == LINE_TRUNCATE ? "replaced" : "remedied",
+                *reason ? reason : "no reason given", remedy ? remedy : "see `reason` in the log's schema");
     }
     fclose(out);
     return text;

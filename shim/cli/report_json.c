@@ -13,11 +13,11 @@ static struct json_object *number(uint64_t value)
     return json_object_new_uint64(value);
 }
 
-static struct json_object *milliseconds(uint64_t us)
+static struct json_object *thousandths(uint64_t value)
 {
     char text[32];
-    snprintf(text, sizeof text, "%llu.%03u", (unsigned long long)(us / 1000), (unsigned)(us % 1000));
-    return json_object_new_double_s((double)us / 1000, text);
+    snprintf(text, sizeof text, "%llu.%03u", (unsigned long long)(value / 1000), (unsigned)(value % 1000));
+    return json_object_new_double_s((double)value / 1000, text);
 }
 
 static void add_moment(struct json_object *object, const char *name, int64_t ms)
@@ -62,10 +62,10 @@ static struct json_object *group_object(const struct group *group)
     if (group->ended)
         json_object_object_add(object, "verdict", json_object_new_string(line_verdicts[group->worst]));
     for (int i = 0; i < REPORT_QUANTILES; i++) {
-        json_object_object_add(waits, report_quantile_names[i], milliseconds(quantiles_at(&group->waits_us, report_quantiles[i])));
+        json_object_object_add(waits, report_quantile_names[i], thousandths(quantiles_at(&group->waits_us, report_quantiles[i])));
     }
-    json_object_object_add(waits, "max", milliseconds(group->waits_us.max));
-    json_object_object_add(waits, "sum", milliseconds(group->waits_us.sum));
+    json_object_object_add(waits, "max", thousandths(group->waits_us.max));
+    json_object_object_add(waits, "sum", thousandths(group->waits_us.sum));
     json_object_object_add(object, "waited_ms", waits);
     json_object_object_add(object, "bytes", number(group->bytes));
     json_object_object_add(object, "holders", names_array(&group->holders));
@@ -86,7 +86,7 @@ static struct json_object *timeline_array(const struct timeline *timeline)
     for (int i = 0; i < columns; i++) {
         struct json_object *object = json_object_new_object();
         add_moment(object, "from", (fitted.first + i) * fitted.width_ms);
-        json_object_object_add(object, "seconds", json_object_new_double((double)fitted.width_ms / 1000));
+        json_object_object_add(object, "seconds", thousandths((uint64_t)fitted.width_ms));
         json_object_object_add(object, "verdicts", counts_object(line_verdicts, fitted.columns[i].verdicts, LINE_VERDICTS));
         json_object_object_add(object, "waits", counts_object(timeline_waits, fitted.columns[i].waits, TIMELINE_WAITS));
         json_object_array_add(array, object);

@@ -138,6 +138,7 @@ void tally_add(struct tally *tally, const struct line *line)
         group->held_fd = line->held_fd;
         replace_text(&group->comm, line->comm);
         replace_text(&group->error, line->error);
+        replace_text(&group->reason, line->reason);
         replace_text(&group->stage, line->stage);
     }
 }
@@ -199,6 +200,7 @@ static void free_group(struct group *group)
     free_names(&group->reasons);
     free(group->comm);
     free(group->error);
+    free(group->reason);
     free(group->stage);
 }
 

@@ -38,7 +38,7 @@ struct group {
     int64_t first_ms, last_ms;
     enum line_verdict worst;
     /* Of the last line with the worst verdict. */
-    char *comm, *error, *stage;
+    char *comm, *error, *reason, *stage;
     int64_t held_fd;
     struct group *next; /* in the hash table */
 };
