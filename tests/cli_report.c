@@ -432,7 +432,7 @@ Test(report, html_is_one_page)
     cr_expect_str_eq(output(), page);
 }
 
-/* A real browser lays it out, and nothing is cut off or lies on top of another text. */
+/* A real browser lays it out, and nothing is cut off, lies on top of another text, or is squeezed; also on a telephone. */
 Test(report, html_is_laid_out_by_a_browser, .timeout = 120)
 {
     char missing[100];
@@ -446,16 +446,23 @@ Test(report, html_is_laid_out_by_a_browser, .timeout = 120)
         "for(let i=0;i<r.length;i++)for(let j=0;j<i;j++)if(r[i].left<r[j].right&&r[j].left<r[i].right&&r[i].top<r[j].bottom-3&&"
         "r[j].top<r[i].bottom-3)o++;const s=document.querySelector('svg').getBoundingClientRect();"
         "const c=r.filter(b=>b.left<s.left||b.right>s.right+1||b.bottom>s.bottom+1).length;"
-        "document.title='texts '+r.length+' overlap '+o+' cut '+c+' wide "
+        "const h=[...document.querySelectorAll('tbody tr')].filter(t=>t.offsetHeight>100).length;"
+        "document.title='texts '+r.length+' overlap '+o+' cut '+c+' high '+h+' small '+r.filter(b=>b.height<7).length+' wide "
         "'+(document.documentElement.scrollWidth>innerWidth)}</script>";
     cr_assert_eq(shell("$BUILD/etxtbsy report --html page $LOG"), 0);
     char *page = read_file("page", NULL), *policy = strstr(page, "<meta http-equiv"), *end = strstr(policy, ">");
     FILE *file = fopen("measured.html", "w");
     fprintf(file, "%.*s%s%s", (int)(policy - page), page, end + 1, measure);
     fclose(file);
-    int status = shell("HOME=$PWD timeout 100 chromium --headless --no-sandbox --disable-gpu --window-size=1000,900 --dump-dom "
-                       "file://$PWD/measured.html | grep -o '<title>[^<]*'");
-    cr_assert_eq(status, 0, "%s", errors());
-    EXPECT_TEXT(output(), "<title>texts ");
-    EXPECT_TEXT(output(), " overlap 0 cut 0 wide false");
+    static const char *const sizes[] = { "1000,900", "420,900" };
+    for (size_t i = 0; i < 2; i++) {
+        char command[400];
+        snprintf(command, sizeof command,
+                 "HOME=$PWD timeout 100 chromium --headless --no-sandbox --disable-gpu --window-size=%s --dump-dom "
+                 "file://$PWD/measured.html | grep -o '<title>[^<]*'",
+                 sizes[i]);
+        cr_assert_eq(shell(command), 0, "%s", errors());
+        EXPECT_TEXT(output(), "<title>texts ");
+        EXPECT_TEXT(output(), " overlap 0 cut 0 high 0 small 0 wide false");
+    }
 }

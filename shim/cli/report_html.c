@@ -36,17 +36,17 @@ static const char style[] =
     "body{margin:0 auto;max-width:1120px;padding:24px 20px 60px;background:var(--paper);color:var(--ink);"
     "font:15px/1.5 system-ui,sans-serif}"
     "h1{font-size:22px;margin:0 0 4px}h2{font-size:17px;margin:32px 0 8px}p{margin:0 0 8px}.faint{color:var(--faint)}"
-    "svg{display:block;width:100%;height:auto}svg text{fill:var(--faint);font:11px system-ui,sans-serif}"
+    "svg{display:block;width:100%;min-width:640px;height:auto}svg text{fill:var(--faint);font:11px system-ui,sans-serif}"
     ".axis{stroke:var(--line);stroke-width:1}.wait{fill:var(--waits)}"
     ".legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:8px 0 0;padding:0;list-style:none;font-size:13px}"
     ".legend i,.verdict i{display:inline-block;width:11px;height:11px;border-radius:2px;margin-right:6px}"
-    ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px}"
+    ".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;min-width:900px;font-size:14px}"
     "th,td{padding:5px 10px;text-align:left;vertical-align:top;border-top:1px solid var(--line)}"
     "th{color:var(--faint);font-weight:600;border-top:0}"
     ".number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
     ".path th{background:var(--soft);color:var(--ink);font:600 14px ui-monospace,monospace;overflow-wrap:anywhere}"
     ".verdict{white-space:nowrap}.advice td{border-top:0;padding-top:0;color:var(--faint);overflow-wrap:anywhere}"
-    ".holder{overflow-wrap:anywhere}"
+    ".holder{min-width:16em;overflow-wrap:anywhere}"
     ".observed{fill:var(--observed);background:var(--observed)}.transient{fill:var(--transient);background:var(--transient)}"
     ".replaced{fill:var(--replaced);background:var(--replaced)}.unknown{fill:var(--unknown);background:var(--unknown)}"
     ".refused{fill:var(--refused);background:var(--refused)}.self-held{fill:var(--self-held);background:var(--self-held)}"
@@ -247,11 +247,12 @@ static void write_timeline(FILE *out, const struct tally *tally)
     fprintf(out, "<h2>Over time</h2><p class=faint>%s to %s, in columns of %s (UTC). Above: interventions by verdict. ", from, to,
             width);
     fputs("Below: how long they waited; the stronger the colour, the more.</p>", out);
-    fprintf(out, "<svg viewBox=\"0 0 %d %d\" role=img aria-label=\"Interventions and waits over time\">", WIDTH, HEIGHT);
+    fprintf(out, "<div class=scroll><svg viewBox=\"0 0 %d %d\" role=img aria-label=\"Interventions and waits over time\">", WIDTH,
+            HEIGHT);
     write_bars(out, &fitted, columns);
     write_waits(out, &fitted, columns);
     write_ticks(out, &fitted, columns);
-    fputs("</svg><ul class=legend>", out);
+    fputs("</svg></div><ul class=legend>", out);
     for (int verdict = LINE_VERDICTS - 1; verdict >= 0; verdict--)
         if (verdicts[verdict])
             fprintf(out, "<li><i class=%s></i>%s %llu <span class=faint>%s</span></li>", line_verdicts[verdict],
