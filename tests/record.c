@@ -354,6 +354,10 @@ Test(record, says_that_it_waits_after_a_second)
     expect_verdict(line, "waiting", "transient");
     cr_expect_eq(line_number(line, "attempts"), 1, "the line costs no attempt");
     holder(line, runner);
+    cr_expect_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, "$BUILD/etxtbsy report ../log")), 0);
+    char *report = read_file(place.out, NULL);
+    cr_expect_not_null(strstr(report, "-> 1 waited for a second or longer, and no line says how it ended"), "%s", report);
+    cr_expect_not_null(strstr(report, ". target (/"), "it names who held the file: %s", report);
 }
 
 Test(record, says_nothing_of_shorter_waits)

@@ -282,6 +282,27 @@ static void add_lines(int count, enum line_verdict verdict, enum line_operation 
         tally_add(sums, &line);
 }
 
+static void add_waiting(uint64_t waited_us)
+{
+    struct line line = { .at_ms = 1,
+                         .operation = LINE_EXEC,
+                         .outcome = OUTCOME_WAITING,
+                         .verdict = VERDICT_TRANSIENT,
+                         .waited_us = waited_us,
+                         .path = "/a",
+                         .host = "",
+                         .comm = "sh",
+                         .exe = "",
+                         .unit = "",
+                         .boot_id = "",
+                         .reason = "",
+                         .error = "",
+                         .stage = "",
+                         .holders = { { .comm = "rsync", .exe = "/usr/bin/rsync" } },
+                         .holder_count = 1 };
+    tally_add(sums, &line);
+}
+
 static void expect_advice(const char *expected)
 {
     char *advice = advice_for(sums->groups[0]);
@@ -346,6 +367,44 @@ Test(lines, advice_tells_a_low_bound_from_a_wrong_design)
     add_lines(80, VERDICT_TRANSIENT, LINE_EXEC, "");
     add_lines(20, VERDICT_PERSISTENT, LINE_EXEC, "");
     expect_advice("20 of 100 gave up: somebody (`etxtbsy who` names it) keeps it open for writing. Let it write another file");
+}
+
+/* Who is killed while he waits has left one line. A start of a static program says `waiting` at once, and then nothing. */
+Test(lines, advice_names_who_held_up_a_wait_without_an_end)
+{
+    begin_sums();
+    add_waiting(1000100);
+    expect_advice("1 waited for a second or longer, and no line says how it ended");
+    begin_sums();
+    add_waiting(1000100);
+    expect_advice(". rsync (/usr/bin/rsync) held it; `etxtbsy who`");
+    begin_sums();
+    add_waiting(1000100);
+    add_lines(1, VERDICT_TRANSIENT, LINE_EXEC, "");
+    expect_advice(NULL);
+    begin_sums();
+    add_waiting(100);
+    expect_advice(NULL);
+
+    /* It comes before what ended well. */
+    begin_sums();
+    struct line other = { .at_ms = 1,
+                          .outcome = OUTCOME_REPLACED,
+                          .verdict = VERDICT_REPLACED,
+                          .path = "/0",
+                          .host = "",
+                          .comm = "",
+                          .exe = "",
+                          .unit = "",
+                          .boot_id = "",
+                          .reason = "",
+                          .error = "",
+                          .stage = "" };
+    tally_add(sums, &other);
+    add_waiting(1000100);
+    tally_sort(sums);
+    cr_expect_str_eq(sums->groups[0]->path, "/a");
+    expect_advice("1 waited for a second or longer");
 }
 
 /* ---- files ----------------------------------------------------------------------------------------------------------------- */

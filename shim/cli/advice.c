@@ -80,16 +80,32 @@ static void advise_persistent(FILE *out, const struct group *group)
     }
 }
 
+static void advise_unended(FILE *out, const struct group *group)
+{
+    fprintf(out,
+            "%llu waited for a second or longer, and no line says how it ended: killed meanwhile, still waiting, or the start ",
+            (unsigned long long)tally_unended(group));
+    fputs("of a program that doesn't load the library", out);
+    if (group->waited_for)
+        fprintf(out, ". %s held it", group->waited_for);
+    fputs("; `etxtbsy who` names who holds it now", out);
+}
+
 char *advice_for(const struct group *group)
 {
     const char *reason = group->reason ? group->reason : "", *remedy = remedy_for(reason);
     char *text = NULL;
     size_t size;
-    if (group->worst < VERDICT_REFUSED)
+    if (group->worst < VERDICT_REFUSED && !tally_unended(group))
         return NULL;
     FILE *out = open_memstream(&text, &size);
     if (!out)
         abort();
+    if (group->worst < VERDICT_REFUSED) {
+        advise_unended(out, group);
+        fclose(out);
+        return text;
+    }
     switch (group->worst) {
     case VERDICT_FAILED:
         if (!strcmp(reason, "configuration"))

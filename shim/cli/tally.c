@@ -7,6 +7,7 @@
 
 #define NAMES 6
 #define NAME_MAX_SIZE 512
+#define LONG_WAIT_US 1000000 /* the library's mark for the line `waiting` */
 
 static void *must_have(void *memory)
 {
@@ -94,19 +95,43 @@ static struct group *find_group(struct tally *tally, const struct line *line)
     return group;
 }
 
+static void name_program(char text[NAME_MAX_SIZE], const char *comm, const char *exe)
+{
+    snprintf(text, NAME_MAX_SIZE, *exe ? "%s (%s)" : "%s", comm, exe);
+}
+
 /* Who is in the way: those that the line names, and of a program that is in its own way, itself. */
 static void add_holders(struct group *group, const struct line *line)
 {
     char text[NAME_MAX_SIZE];
     for (int i = 0; i < line->holder_count; i++) {
-        const struct line_holder *holder = &line->holders[i];
-        snprintf(text, sizeof text, *holder->exe ? "%s (%s)" : "%s", holder->comm, holder->exe);
+        name_program(text, line->holders[i].comm, line->holders[i].exe);
         add_name(&group->holders, text);
     }
     if (!line->holder_count && line->verdict == VERDICT_SELF_HELD) {
-        snprintf(text, sizeof text, *line->exe ? "%s (%s)" : "%s", line->comm, line->exe);
+        name_program(text, line->comm, line->exe);
         add_name(&group->holders, text);
     }
+}
+
+/* The line that a wait writes when it has lasted a second may be its last. */
+static void add_long_wait(struct group *group, const struct line *line)
+{
+    char text[NAME_MAX_SIZE];
+    if (line_is_end(line)) {
+        group->long_ends++;
+        return;
+    }
+    group->long_waits++;
+    if (line->holder_count) {
+        name_program(text, line->holders[0].comm, line->holders[0].exe);
+        replace_text(&group->waited_for, text);
+    }
+}
+
+uint64_t tally_unended(const struct group *group)
+{
+    return group->long_waits > group->long_ends ? group->long_waits - group->long_ends : 0;
 }
 
 void tally_add(struct tally *tally, const struct line *line)
@@ -121,6 +146,8 @@ void tally_add(struct tally *tally, const struct line *line)
     if (line->at_ms > group->last_ms)
         group->last_ms = line->at_ms;
     group->outcomes[line->outcome]++;
+    if (line->waited_us >= LONG_WAIT_US)
+        add_long_wait(group, line);
     if (!line_is_end(line))
         return;
 
@@ -141,6 +168,12 @@ void tally_add(struct tally *tally, const struct line *line)
         replace_text(&group->reason, line->reason);
         replace_text(&group->stage, line->stage);
     }
+}
+
+/* A wait without an end asks for a person, too. */
+static enum line_verdict weight_of(const struct group *group)
+{
+    return group->worst < VERDICT_REFUSED && tally_unended(group) ? VERDICT_REFUSED : group->worst;
 }
 
 /* For the sort: a path weighs what its worst group weighs. */
@@ -177,8 +210,8 @@ void tally_sort(struct tally *tally)
         enum line_verdict worst = VERDICT_OBSERVED;
         uint64_t times = 0;
         for (end = i; end < tally->count && !strcmp(weighed[end].group->path, weighed[i].group->path); end++)
-            if (weighed[end].group->worst > worst)
-                worst = weighed[end].group->worst;
+            if (weight_of(weighed[end].group) > worst)
+                worst = weight_of(weighed[end].group);
         for (size_t j = i; j < end; j++)
             times += weighed[j].group->verdicts[worst];
         for (size_t j = i; j < end; j++) {
@@ -198,6 +231,7 @@ static void free_group(struct group *group)
     quantiles_free(&group->waits_us);
     free_names(&group->holders);
     free_names(&group->reasons);
+    free(group->waited_for);
     free(group->comm);
     free(group->error);
     free(group->reason);

@@ -36,6 +36,8 @@ struct group {
     struct tally_names holders; /* who had the file: "comm", or "comm (exe)" where the log says so */
     struct tally_names reasons;
     int64_t first_ms, last_ms;
+    uint64_t long_waits, long_ends; /* waits that have lasted a second, and those of them whose end is on record */
+    char *waited_for;               /* who held the file in the last of the former; NULL: nobody is named */
     enum line_verdict worst;
     /* Of the last line with the worst verdict. */
     char *comm, *error, *reason, *stage;
@@ -60,6 +62,9 @@ void tally_add(struct tally *, const struct line *);
 void tally_sort(struct tally *);
 
 void tally_end(struct tally *);
+
+/* How many waits are without an end: whoever waited was killed, waits still, or became a program that can't say so. */
+uint64_t tally_unended(const struct group *);
 
 /* The most frequent, or NULL. */
 const struct tally_name *tally_first(const struct tally_names *);
