@@ -237,6 +237,8 @@ Test(report, says_what_it_cannot_read)
     EXPECT_TEXT(errors(), "names no file");
     cr_expect_eq(shell("ETXTBSY_LOG=/nonexistent/log $BUILD/etxtbsy report"), 0, "nothing was logged yet");
     cr_expect_eq(shell("$BUILD/etxtbsy report --since never $LOG"), 2);
+    EXPECT_TEXT(errors(), "etxtbsy: --since is a time such as ");
+    EXPECT_TEXT(errors(), ", not \"never\"\n");
     cr_expect_eq(shell("$BUILD/etxtbsy report --json --html - $LOG"), 2);
     cr_expect_eq(shell("$BUILD/etxtbsy report --frob $LOG"), 2);
     cr_expect_eq(shell("$BUILD/etxtbsy report $LOG > /dev/full"), 2);

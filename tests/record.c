@@ -152,9 +152,14 @@ Test(record, names_who_maps)
             pause();
     }
     cr_assert_eq(read(ready[0], &byte, 1), 1);
-    cr_expect_neq(shell("ETXTBSY_EXEC_MAX_WAIT=300ms", "$TARGET x"), 0);
-    struct json_object *line = last_line();
-    expect_verdict(line, "gave-up", "persistent");
+    /* Mappings are looked at last, and on a machine that has much of them the time for that may be over. */
+    struct json_object *line;
+    int tries = 0;
+    do {
+        cr_expect_neq(shell("ETXTBSY_EXEC_MAX_WAIT=300ms", "$TARGET x"), 0);
+        line = last_line();
+        expect_verdict(line, "gave-up", "persistent");
+    } while (!json_object_array_length(field(line, "holders")) && has(line, "holders_truncated") && ++tries < 20);
     cr_expect_str_eq(line_string(holder(line, pid), "how"), "map");
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -524,19 +529,34 @@ Test(record, says_what_became_of_the_file)
 /* ---- many at once -------------------------------------------------------------------------------------------------------------
  */
 
-/* 64 processes, each with its own conflict, one log: every line is whole, and every process's is there. */
+/* 64 processes, each with conflicts of its own, one log: every line is whole, however long, and every process's are there. */
 Test(record, lines_of_64_processes_do_not_mix)
 {
+    enum { WRITERS = 64, LINES = 5 };
     run_busy(place.target);
-    cr_expect_eq(shell("ETXTBSY_WRITE=observe", "for i in $(seq 64); do cp $NEW $TARGET 2>/dev/null & done; wait; :"), 0);
+    cr_expect_eq(
+        shell("ETXTBSY_WRITE=observe",
+              "way=.; for i in $(seq 1000); do way=$way/.; done;" /* a line of more than PIPE_BUF bytes */
+              "for i in $(seq 64); do sh -c 'for j in 1 2 3 4 5; do true >> $0; done 2>/dev/null' $way/target & done; wait; :"),
+        0);
     struct json_object *all = lines(); /* examines each */
-    cr_expect_eq(json_object_array_length(all), 64);
-    int64_t seen[64];
-    for (size_t i = 0; i < json_object_array_length(all) && i < 64; i++) {
-        seen[i] = line_number(json_object_array_get_idx(all, i), "pid");
-        for (size_t j = 0; j < i; j++)
-            cr_expect_neq(seen[i], seen[j], "one process has two lines");
+    struct {
+        int64_t pid;
+        int count;
+    } seen[WRITERS] = { 0 };
+    cr_expect_eq(json_object_array_length(all), WRITERS * LINES);
+    for (size_t i = 0; i < json_object_array_length(all); i++) {
+        struct json_object *line = json_object_array_get_idx(all, i);
+        size_t writer = 0;
+        cr_expect_geq(strlen(line_string(line, "path")), 2000);
+        while (writer < WRITERS && seen[writer].count && seen[writer].pid != line_number(line, "pid"))
+            writer++;
+        cr_assert_lt(writer, WRITERS, "a line of nobody");
+        seen[writer].pid = line_number(line, "pid");
+        seen[writer].count++;
     }
+    for (size_t i = 0; i < WRITERS; i++)
+        cr_expect_eq(seen[i].count, LINES, "process %lld has %d lines", (long long)seen[i].pid, seen[i].count);
 }
 
 /* A log that is rotated away meanwhile: the next line makes a new one. */

@@ -147,7 +147,9 @@ static bool take_moment(const char *option, const char *text, int64_t *moment)
 {
     if (moment_read(text, moment_now(), moment))
         return true;
-    cli_trouble("--%s is a time such as \"2026-11-22 15:48\", yesterday or \"2h ago\"", option);
+    fprintf(stderr, "etxtbsy: --%s is a time such as \"2026-11-22 15:48\", yesterday or \"2h ago\", not \"", option);
+    cli_print_escaped(stderr, text, strlen(text));
+    fputs("\"\n", stderr);
     return false;
 }
 
