@@ -72,6 +72,7 @@ static void kill_before(struct tracer *tracer, const struct traced_call *call)
         return;
     snprintf(death->call, sizeof death->call, "system call %d of process %d", (int)call->info.entry.nr, call->pid);
     kill(call->pid, death->signal);
+    tracer->seen_enough = true;
 }
 
 /* Runs it to the end of its last process. Returns how many system calls were made. */

@@ -1,6 +1,5 @@
 #include "tracer.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -15,7 +14,7 @@
 #define TASKS_MAX 256
 #define NUMBERS_MAX 512 /* of system calls */
 #define SECONDS_MAX 20  /* for one run, on a machine that has other things to do as well */
-#define SECONDS_STILL 2 /* without a turn of the processor, and nobody who waits for one */
+#define SECONDS_STILL 2 /* without a turn of the processor, and nobody who waits for one, or for a disk */
 
 struct task {
     pid_t pid;
@@ -61,7 +60,7 @@ static unsigned long processor_time(bool *sleeps)
         char *text = read_file(path, NULL), *behind = strrchr(text, ')');
         if (behind && sscanf(behind + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &state, &user, &system) == 3) {
             sum += user + system;
-            *sleeps &= state != 'R';
+            *sleeps &= state != 'R' && state != 'D';
         }
         free(text);
     }
@@ -148,15 +147,9 @@ int trace_tree(struct tracer *tracer, const struct place *place, enum shim shim,
 /* ---- one call -----------------------------------------------------------------------------------------------------------------
  */
 
-#if defined __x86_64__
+#ifdef __x86_64__
 #define CALL_NUMBER offsetof(struct user, regs.orig_rax)
 #define CALL_RESULT offsetof(struct user, regs.rax)
-#elif defined __i386__
-#define CALL_NUMBER offsetof(struct user, regs.orig_eax)
-#define CALL_RESULT offsetof(struct user, regs.eax)
-#endif
-
-#ifdef CALL_NUMBER
 
 bool trace_can_fail_calls(void)
 {
@@ -193,49 +186,18 @@ void trace_fail_call(const struct traced_call *call, int error)
 
 #endif
 
-/* The mapping that has an address: its file's name, and where the file's first mapping starts. */
-static bool find_mapping(pid_t pid, unsigned long address, char name[200], unsigned long *base)
+/* The library makes its system calls by itself: libc has no part in them. */
+bool trace_is_librarys(const struct traced_call *call)
 {
-    char path[40], line[600], file[200] = "";
+    char path[40], line[600];
     bool found = false;
-    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    snprintf(path, sizeof path, "/proc/%d/maps", call->pid);
     FILE *maps = fopen(path, "re");
-    *base = 0;
     while (maps && !found && fgets(line, sizeof line, maps)) {
-        unsigned long from, to;
-        name[0] = '\0';
-        if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %199[^\n]", &from, &to, name) < 2)
-            continue;
-        if (strcmp(name, file) != 0) {
-            strcpy(file, name);
-            *base = from;
-        }
-        found = address >= from && address < to;
+        unsigned long from, to, at = (unsigned long)call->info.instruction_pointer;
+        found = sscanf(line, "%lx-%lx", &from, &to) == 2 && at >= from && at < to && strstr(line, "/libetxtbsy.so");
     }
     if (maps)
         fclose(maps);
     return found;
-}
-
-#define SYSCALL_LENGTH 64 /* of libc's syscall(), at least */
-
-/*
- * The library makes its calls through libc's syscall(), which keeps nothing on the stack but the way back. Programs that come
- * by the wrapper of syscall() with a call of their own look the same, and are judged by the stricter rules.
- */
-bool trace_is_librarys(const struct traced_call *call)
-{
-    char name[200];
-    unsigned long base;
-    Dl_info libc;
-    unsigned long own = (unsigned long)dlsym(RTLD_DEFAULT, "syscall");
-    if (!own || !dladdr((void *)own, &libc) ||
-        !find_mapping(call->pid, (unsigned long)call->info.instruction_pointer, name, &base) || !strstr(name, "/libc"))
-        return false;
-    unsigned long at = (unsigned long)call->info.instruction_pointer - base, function = own - (unsigned long)libc.dli_fbase;
-    if (at < function || at >= function + SYSCALL_LENGTH)
-        return false;
-    errno = 0;
-    unsigned long back = (unsigned long)ptrace(PTRACE_PEEKDATA, call->pid, (unsigned long)call->info.stack_pointer, 0);
-    return !errno && find_mapping(call->pid, back, name, &base) && strstr(name, "/libetxtbsy.so");
 }
