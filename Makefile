@@ -139,7 +139,7 @@ test:
 	scripts/setup.sh test
 	$(MAKE) --no-print-directory check
 
-check: suite check-sanitized check-clang check-fuzz check-suites
+check: suite check-sanitized check-clang check-elsewhere check-fuzz check-suites
 	$(BUILD)/tests/run
 
 # All that the tests need.

@@ -2,6 +2,7 @@
  * The table of entry points against the library that was built from it, and against a small program that calls each of them,
  * compiled in four ways.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,7 +262,43 @@ static bool is_called_by_name(const char *entry)
 #else
 #define IS_NATIVE true
 #endif
+#ifdef OTHER_MACHINE
+#define IS_OTHER_MACHINE true
+#else
+#define IS_OTHER_MACHINE false
+#endif
 #define LACKED 77
+
+/* What qemu-user (7.2) makes something else of. */
+#ifdef UNDER_QEMU
+#define IS_EMULATED true
+#else
+#define IS_EMULATED false
+#endif
+static const struct {
+    const char *entry, *reason;
+} changed_by_qemu[] = {
+    { "execveat", "ENOSYS" },
+    { "syscall-execveat", "ENOSYS" },
+    { "syscall-openat2", "ENOSYS" },
+    { "fexecve", "the interpreter can't open a descriptor that is close-on-exec" },
+    { "posix_spawn", "vfork is a fork there: the child's error doesn't come back" },
+    { "posix_spawnp", "likewise" },
+    { "posix_spawn_file_actions_addchdir_np", "likewise" },
+    { "posix_spawn_file_actions_addfchdir_np", "likewise" },
+    { "posix_spawn_file_actions_addclosefrom_np", "likewise" },
+    { "exclusive", "likewise" },
+    { "syscall-exit", "/proc/self/task has a thread of the emulator" },
+    { "remove-directory", "strace counts the emulator's calls" },
+};
+
+static const char *not_under_this(const char *entry)
+{
+    for (size_t i = 0; IS_EMULATED && i < COUNT(changed_by_qemu); i++)
+        if (!strcmp(changed_by_qemu[i].entry, entry))
+            return changed_by_qemu[i].reason;
+    return NULL;
+}
 
 static const char *victim_of(const char *build)
 {
@@ -284,8 +321,22 @@ static int run_refused_victim(const struct place *place, const char *build, cons
     snprintf(log, sizeof log, "ETXTBSY_LOG=%s", place->log);
     return status_code(
         run_program_with(place, WITHOUT_SHIM, NULL,
-                         (const char *const[]){ "strace", "-qq", "-o", "/dev/null", "-e", inject, "env", "LD_PRELOAD=" PRELOAD,
-                                                log, victim_of(build), entry, place->target, NULL }));
+                         (const char *const[]){ "strace", "-qq", "-o", "/dev/null", "-e", inject, "env", "LD_PRELOAD=" PRELOAD, log,
+                                                victim_of(build), entry, place->target, NULL }));
+}
+
+/* What is started is of the victim's kind, also where what is written to isn't. */
+static void reset_for(struct place *place, const char *entry)
+{
+    place_reset(place);
+    if (!IS_NATIVE && kind_of(entry) == STARTS) {
+        size_t length;
+        char *content = read_file(BUILD_DIR "/tests/target", &length);
+        int fd = open(place->target, O_WRONLY | O_TRUNC);
+        cr_assert_eq(write(fd, content, length), (ssize_t)length);
+        close(fd);
+        free(content);
+    }
 }
 
 /* On an idle target nobody can tell that the shim is there. Returns false for an entry that isn't there either. */
@@ -294,7 +345,7 @@ static bool check_idle(struct place *place, const char *build, const char *entry
     char *tree[2], *out[2], *err[2];
     int status[2];
     for (int shim = WITHOUT_SHIM; shim <= WITH_SHIM; shim++) {
-        place_reset(place);
+        reset_for(place, entry);
         status[shim] = run_victim(place, shim, NULL, build, entry);
         tree[shim] = tree_text(place->directory);
         out[shim] = read_file(place->out, NULL);
@@ -373,7 +424,7 @@ static void check_busy_write(struct place *place, const char *build, const char 
     cr_expect_not_null(strstr(now, " (deleted)"), "%s %s: the old program runs %s", build, entry, now);
     /* The shell that libc starts can't adopt the stage; a process that changes its ids may not be allowed to rename. */
     bool early = !strcmp(entry, "system") || !strcmp(entry, "popen") || !strcmp(entry, "chroot") || !strcmp(entry, "initgroups") ||
-                 !strncmp(entry, "set", 3);
+                 !strncmp(entry, "set", 3) || (IS_OTHER_MACHINE && strstr(entry, "posix_spawn")); /* echo is of this one */
     check_line(place, build, entry, "redirect", early ? "published-early" : "replaced");
     stop(running);
     free(err);
@@ -382,7 +433,7 @@ static void check_busy_write(struct place *place, const char *build, const char 
 static void check_busy_start(struct place *place, const char *build, const char *entry)
 {
     char expected[100];
-    place_reset(place);
+    reset_for(place, entry);
     snprintf(expected, sizeof expected, "started %s\n", entry);
     pid_t holder = hold_until_tried(place->target, 30);
     int status = run_victim(place, WITH_SHIM, NULL, build, entry);
@@ -449,6 +500,10 @@ ParameterizedTest(int *which, entries, every_row_is_covered_in_every_build, .tim
         const char *entry = entry_at(i);
         if (!is_called_by_name(entry))
             continue;
+        if (not_under_this(entry)) {
+            fprintf(stderr, "skipped under qemu: %s (%s)\n", entry, not_under_this(entry));
+            continue;
+        }
         if (!check_idle(&place, build, entry)) {
             fprintf(stderr, "skipped: %s (this libc or this machine doesn't have it)\n", entry);
             continue;

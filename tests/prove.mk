@@ -51,4 +51,20 @@ prove-system: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	$(BUILD)/tests/run --filter 'system/*'
 	scripts/prove-system.sh $(BUILD)
 
+# ---- elsewhere --------------------------------------------------------------------------------------------------------------
+
+prove-elsewhere: suite
+	scripts/prove-elsewhere.sh $(BUILD) clang glibc-2.31 i386 aarch64
+
+# The library and the programs as 32-bit ones.
+check-elsewhere: suite
+	scripts/prove-elsewhere.sh $(BUILD) m32
+
+# Called by the script: the tests of entry points, for the library and the programs in $(TESTED).
+entries: $(TESTED)/run-entries
+$(TESTED)/run-entries: $(addprefix tests/,entries.c harness.c schema.c) shim/preload/entries.def
+	$(CC) $(BASE) -MF $@.d -Wno-format-truncation $(TEST_PATHS) $(CFLAGS) $(COMMAND_FLAGS) $(TESTED_FLAGS) -o $@ $(filter %.c,$^) \
+	    $(call objects,$(BELOW_PRELOAD)) -lcriterion $(COMMAND_LIBS)
+
+.PHONY: check-elsewhere entries prove-elsewhere
 .PHONY: check-fuzz check-suites fuzzers prove-fail prove-fuzz prove-kill prove-report prove-storm prove-suites prove-system prove-tools
