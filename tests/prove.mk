@@ -10,6 +10,9 @@ prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 # Makes each of those calls fail, in each way that is plausible for it.
 prove-fail: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	scripts/prove-fail.sh $(BUILD)
+# Changes a directory before each single system call of a redirect in it; and five thousand redirects beside an attacker.
+prove-hostile: all $(BUILD)/tests/run
+	ETXTBSY_HOSTILE_STEP=1 $(BUILD)/tests/run --filter 'hostile/*'
 
 prove-storm: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'storm/*' --jobs 1
@@ -67,4 +70,4 @@ $(TESTED)/run-entries: $(addprefix tests/,entries.c harness.c schema.c) shim/pre
 	    $(call objects,$(BELOW_PRELOAD)) -lcriterion $(COMMAND_LIBS)
 
 .PHONY: check-elsewhere entries prove-elsewhere
-.PHONY: check-fuzz check-suites fuzzers prove-fail prove-fuzz prove-kill prove-report prove-storm prove-suites prove-system prove-tools
+.PHONY: check-fuzz check-suites fuzzers prove-fail prove-fuzz prove-hostile prove-kill prove-report prove-storm prove-suites prove-system prove-tools
