@@ -14,9 +14,13 @@ static const struct storm {
     const char *scene, *environment;
     int rounds, all_rounds;
 } storms[] = {
-    { "fresh_programs", "", 640, 10000 },          { "copies_closed_at_once", ATOMIC, 100, 4000 },
-    { "forks_in_every_state", ATOMIC, 100, 4000 }, { "vfork_children_write", ATOMIC, 25, 1000 },
-    { "among_signals", ATOMIC, 200, 4000 },        { "cancelled_threads", ATOMIC, 100, 3000 },
+    { "fresh_programs", "", 640, 10000 },
+    { "copies_closed_at_once", ATOMIC, 100, 4000 },
+    { "forks_in_every_state", ATOMIC, 100, 4000 },
+    { "vfork_children_write", ATOMIC, 25, 1000 },
+    { "among_signals", ATOMIC, 200, 4000 },
+    { "cancelled_threads", ATOMIC, 100, 3000 },
+    { "cancelled_waiters", "ETXTBSY_WRITE=retry", 50, 1000 },
 };
 
 #define STORMS (sizeof storms / sizeof *storms)

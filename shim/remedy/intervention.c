@@ -203,6 +203,7 @@ void intervention_begin_wait(struct intervention *intervention, enum interventio
     intervention->wait.mark_ns = LOOK_MARK_NS;
     intervention->wait.marked = marked;
     intervention->wait.context = intervention;
+    scratch_may_be_left(intervention, sizeof *intervention);
 }
 
 void intervention_note_wait(struct intervention *intervention)

@@ -107,6 +107,7 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
             environment_copy(&copy, run->envp);
         if (!copy.entries)
             intervention_say(intervention, "wait", "waiting", "transient");
+        scratch_may_be_left(copy.entries, copy.size);
     }
     while ((error == ETXTBSY || error == EINTR) && wait_pause(wait)) {
         intervention_note_wait(intervention);

@@ -1,7 +1,8 @@
 /*
  * Working memory for one intervention: a private mapping, made when a call meets a conflict and gone when it returns.
  * The shim may not allocate and may run on an 8 KiB signal stack, so whatever is larger than a few hundred bytes lives here.
- * Safe anywhere. What a vfork child has mapped when it execs, its parent unmaps at the next intervention of the same thread.
+ * Safe anywhere. What a vfork child has mapped when it execs, its parent unmaps at the next intervention of the same thread; what a
+ * thread has that is cancelled, any other at its next intervention.
  */
 #ifndef SYS_SCRATCH_H
 #define SYS_SCRATCH_H
@@ -10,6 +11,9 @@
 
 /* Returns zeroed memory, or NULL with errno ENOMEM. */
 void *scratch_map(size_t size);
+
+/* Before a wait in which the calling thread may be cancelled. Keeps errno. */
+void scratch_may_be_left(void *memory, size_t size);
 
 /* Keeps errno. */
 void scratch_unmap(void *memory, size_t size);

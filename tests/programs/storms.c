@@ -413,9 +413,63 @@ static void cancelled_threads(void)
     must(descriptors() == before);
 }
 
+/* ---- threads that are cancelled while they wait ---- */
+
+static void *wait_until_cancelled(void *number)
+{
+    (void)number;
+    int fd = open(target, O_WRONLY | O_CLOEXEC); /* it runs, and isn't to be redirected */
+    must(fd < 0);
+    return NULL;
+}
+
+static long mapped_kilobytes(void)
+{
+    char line[512];
+    unsigned long from, to;
+    long kilobytes = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    must(maps);
+    while (fgets(line, sizeof line, maps))
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2)
+            kilobytes += (long)((to - from) / 1024);
+    fclose(maps);
+    return kilobytes;
+}
+
+static void cancel_waiters(int count)
+{
+    for (long i = 0; i < count; i++) {
+        pthread_t thread;
+        void *result;
+        must(pthread_create(&thread, NULL, wait_until_cancelled, (void *)i) == 0);
+        usleep(5000);
+        must(pthread_cancel(thread) == 0 && pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+        late++;
+    }
+}
+
+static void cancelled_waiters(void)
+{
+    int before = descriptors();
+    pid_t running = fork();
+    if (running == 0) {
+        execl(target, target, (char *)NULL);
+        _exit(127);
+    }
+    usleep(200000);     /* its exec; whoever opens the file before that doesn't wait, and the scene says so */
+    cancel_waiters(10); /* what libc and the threads need comes to be */
+    long kilobytes = mapped_kilobytes();
+    cancel_waiters(rounds);
+    long more = mapped_kilobytes() - kilobytes;
+    must(kill(running, SIGKILL) == 0 && status_of(running) == 128 + SIGKILL);
+    printf("%d waits cancelled, %ld KiB more than before\n", late, more);
+    must(more < 1024 && descriptors() == before);
+}
+
 static const struct scene scenes[] = {
-    SCENE(fresh_programs),       SCENE(copies_closed_at_once), SCENE(forks_in_every_state),
-    SCENE(vfork_children_write), SCENE(among_signals),         SCENE(cancelled_threads),
+    SCENE(fresh_programs), SCENE(copies_closed_at_once), SCENE(forks_in_every_state), SCENE(vfork_children_write),
+    SCENE(among_signals),  SCENE(cancelled_threads),     SCENE(cancelled_waiters),
 };
 
 int main(int argc, char **argv)
