@@ -7,18 +7,27 @@
 
 /*
  * What is done with an answer of the kernel. Only a refusal, or in a process that has a stage the reopening of one by its
- * own name, is our business.
+ * own name, is our business. A call that succeeds after all leaves the errno from before it, not that of the refusal.
  */
-static int answer(int fd, const char *op, int dirfd, const char *path, int flags, mode_t mode)
+static __attribute__((noinline, cold)) int mind(int fd, int before, const char *op, int dirfd, const char *path, int flags,
+                                                mode_t mode)
 {
-    if (likely(fd >= 0)) {
-        if (unlikely(stage_known_count) && (flags & O_ACCMODE) != O_RDONLY)
+    if (fd >= 0) {
+        if ((flags & O_ACCMODE) != O_RDONLY)
             stage_join_opened(fd);
         return fd;
     }
-    if (likely(errno != ETXTBSY))
+    if (errno != ETXTBSY)
         return fd;
-    return write_open(&(struct write_open){ .op = op, .dirfd = dirfd, .path = path, .flags = flags, .mode = mode });
+    fd = write_open(&(struct write_open){ .op = op, .dirfd = dirfd, .path = path, .flags = flags, .mode = mode });
+    if (fd >= 0)
+        errno = before;
+    return fd;
+}
+
+static inline int answer(int fd, int before, const char *op, int dirfd, const char *path, int flags, mode_t mode)
+{
+    return likely(fd >= 0 && !stage_known_count) ? fd : mind(fd, before, op, dirfd, path, flags, mode);
 }
 
 /* Only a regular file that is being executed is refused, and only to a writer. */
@@ -36,15 +45,15 @@ static bool is_foreseen(int flags)
     return unlikely(flags & O_TRUNC || (stage_known_count && !is_reader(flags))) && unlikely(policy_foresight() & POLICY_ATOMIC);
 }
 
-static int forestall(const char *op, int dirfd, const char *path, int flags, mode_t mode)
+static __attribute__((noinline, cold)) int forestall(const char *op, int dirfd, const char *path, int flags, mode_t mode)
 {
     return write_open_atomic(&(struct write_open){ .op = op, .dirfd = dirfd, .path = path, .flags = flags, .mode = mode });
 }
 
 ASIDE int watch_open(const char *path, int flags, mode_t mode)
 {
-    int fd = is_foreseen(flags) ? forestall("open", AT_FDCWD, path, flags, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(open)(path, flags, mode), "open", AT_FDCWD, path, flags, mode);
+    int before = errno, fd = is_foreseen(flags) ? forestall("open", AT_FDCWD, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(open)(path, flags, mode), before, "open", AT_FDCWD, path, flags, mode);
 }
 
 int wrap_open(const char *path, int flags, mode_t mode)
@@ -54,8 +63,8 @@ int wrap_open(const char *path, int flags, mode_t mode)
 
 ASIDE int watch_open64(const char *path, int flags, mode_t mode)
 {
-    int fd = is_foreseen(flags) ? forestall("open64", AT_FDCWD, path, flags | O_LARGEFILE, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(open64)(path, flags, mode), "open64", AT_FDCWD, path, flags | O_LARGEFILE, mode);
+    int before = errno, fd = is_foreseen(flags) ? forestall("open64", AT_FDCWD, path, flags | O_LARGEFILE, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(open64)(path, flags, mode), before, "open64", AT_FDCWD, path, flags | O_LARGEFILE, mode);
 }
 
 int wrap_open64(const char *path, int flags, mode_t mode)
@@ -65,20 +74,20 @@ int wrap_open64(const char *path, int flags, mode_t mode)
 
 int wrap___open(const char *path, int flags, mode_t mode)
 {
-    int fd = is_foreseen(flags) ? forestall("__open", AT_FDCWD, path, flags, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__open)(path, flags, mode), "__open", AT_FDCWD, path, flags, mode);
+    int before = errno, fd = is_foreseen(flags) ? forestall("__open", AT_FDCWD, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open)(path, flags, mode), before, "__open", AT_FDCWD, path, flags, mode);
 }
 
 int wrap___open64(const char *path, int flags, mode_t mode)
 {
-    int fd = is_foreseen(flags) ? forestall("__open64", AT_FDCWD, path, flags | O_LARGEFILE, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__open64)(path, flags, mode), "__open64", AT_FDCWD, path, flags | O_LARGEFILE, mode);
+    int before = errno, fd = is_foreseen(flags) ? forestall("__open64", AT_FDCWD, path, flags | O_LARGEFILE, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open64)(path, flags, mode), before, "__open64", AT_FDCWD, path, flags | O_LARGEFILE, mode);
 }
 
 ASIDE int watch_openat(int dirfd, const char *path, int flags, mode_t mode)
 {
-    int fd = is_foreseen(flags) ? forestall("openat", dirfd, path, flags, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(openat)(dirfd, path, flags, mode), "openat", dirfd, path, flags, mode);
+    int before = errno, fd = is_foreseen(flags) ? forestall("openat", dirfd, path, flags, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(openat)(dirfd, path, flags, mode), before, "openat", dirfd, path, flags, mode);
 }
 
 int wrap_openat(int dirfd, const char *path, int flags, mode_t mode)
@@ -88,8 +97,9 @@ int wrap_openat(int dirfd, const char *path, int flags, mode_t mode)
 
 ASIDE int watch_openat64(int dirfd, const char *path, int flags, mode_t mode)
 {
-    int fd = is_foreseen(flags) ? forestall("openat64", dirfd, path, flags | O_LARGEFILE, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(openat64)(dirfd, path, flags, mode), "openat64", dirfd, path, flags | O_LARGEFILE, mode);
+    int before = errno, fd = is_foreseen(flags) ? forestall("openat64", dirfd, path, flags | O_LARGEFILE, mode) : -1;
+    return fd >= 0 ? fd
+                   : answer(NEXT(openat64)(dirfd, path, flags, mode), before, "openat64", dirfd, path, flags | O_LARGEFILE, mode);
 }
 
 int wrap_openat64(int dirfd, const char *path, int flags, mode_t mode)
@@ -102,37 +112,38 @@ int wrap_openat64(int dirfd, const char *path, int flags, mode_t mode)
 
 int wrap_creat(const char *path, mode_t mode)
 {
-    int fd = is_foreseen(CREAT_FLAGS) ? forestall("creat", AT_FDCWD, path, CREAT_FLAGS, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(creat)(path, mode), "creat", AT_FDCWD, path, CREAT_FLAGS, mode);
+    int before = errno, fd = is_foreseen(CREAT_FLAGS) ? forestall("creat", AT_FDCWD, path, CREAT_FLAGS, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(creat)(path, mode), before, "creat", AT_FDCWD, path, CREAT_FLAGS, mode);
 }
 
 int wrap_creat64(const char *path, mode_t mode)
 {
-    int fd = is_foreseen(CREAT_FLAGS) ? forestall("creat64", AT_FDCWD, path, CREAT_FLAGS | O_LARGEFILE, mode) : -1;
-    return fd >= 0 ? fd : answer(NEXT(creat64)(path, mode), "creat64", AT_FDCWD, path, CREAT_FLAGS | O_LARGEFILE, mode);
+    int before = errno, fd = is_foreseen(CREAT_FLAGS) ? forestall("creat64", AT_FDCWD, path, CREAT_FLAGS | O_LARGEFILE, mode) : -1;
+    return fd >= 0 ? fd : answer(NEXT(creat64)(path, mode), before, "creat64", AT_FDCWD, path, CREAT_FLAGS | O_LARGEFILE, mode);
 }
 
 /* The fortified names, called where the compiler sees no mode: libc's own check for one runs first. */
 int wrap___open_2(const char *path, int flags)
 {
-    int fd = is_foreseen(flags) ? forestall("__open_2", AT_FDCWD, path, flags, 0) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__open_2)(path, flags), "__open_2", AT_FDCWD, path, flags, 0);
+    int before = errno, fd = is_foreseen(flags) ? forestall("__open_2", AT_FDCWD, path, flags, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open_2)(path, flags), before, "__open_2", AT_FDCWD, path, flags, 0);
 }
 
 int wrap___open64_2(const char *path, int flags)
 {
-    int fd = is_foreseen(flags) ? forestall("__open64_2", AT_FDCWD, path, flags | O_LARGEFILE, 0) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__open64_2)(path, flags), "__open64_2", AT_FDCWD, path, flags | O_LARGEFILE, 0);
+    int before = errno, fd = is_foreseen(flags) ? forestall("__open64_2", AT_FDCWD, path, flags | O_LARGEFILE, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__open64_2)(path, flags), before, "__open64_2", AT_FDCWD, path, flags | O_LARGEFILE, 0);
 }
 
 int wrap___openat_2(int dirfd, const char *path, int flags)
 {
-    int fd = is_foreseen(flags) ? forestall("__openat_2", dirfd, path, flags, 0) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__openat_2)(dirfd, path, flags), "__openat_2", dirfd, path, flags, 0);
+    int before = errno, fd = is_foreseen(flags) ? forestall("__openat_2", dirfd, path, flags, 0) : -1;
+    return fd >= 0 ? fd : answer(NEXT(__openat_2)(dirfd, path, flags), before, "__openat_2", dirfd, path, flags, 0);
 }
 
 int wrap___openat64_2(int dirfd, const char *path, int flags)
 {
-    int fd = is_foreseen(flags) ? forestall("__openat64_2", dirfd, path, flags | O_LARGEFILE, 0) : -1;
-    return fd >= 0 ? fd : answer(NEXT(__openat64_2)(dirfd, path, flags), "__openat64_2", dirfd, path, flags | O_LARGEFILE, 0);
+    int before = errno, fd = is_foreseen(flags) ? forestall("__openat64_2", dirfd, path, flags | O_LARGEFILE, 0) : -1;
+    return fd >= 0 ? fd
+                   : answer(NEXT(__openat64_2)(dirfd, path, flags), before, "__openat64_2", dirfd, path, flags | O_LARGEFILE, 0);
 }

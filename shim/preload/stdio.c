@@ -94,7 +94,7 @@ static FILE *open_on(int fd, open_stream *real, const char *mode)
 
 static FILE *open_as(open_stream *real, const char *op, const char *path, const char *mode)
 {
-    int fd = forestall(NULL, op, path, mode);
+    int before = errno, fd = forestall(NULL, op, path, mode);
     if (unlikely(fd >= 0))
         return open_on(fd, real, mode);
     FILE *stream = real(path, mode);
@@ -106,7 +106,10 @@ static FILE *open_as(open_stream *real, const char *op, const char *path, const 
     if (likely(errno != ETXTBSY))
         return NULL;
     fd = open_instead(op, path, mode);
-    return fd < 0 ? NULL : open_on(fd, real, mode);
+    stream = fd < 0 ? NULL : open_on(fd, real, mode);
+    if (stream)
+        errno = before;
+    return stream;
 }
 
 FILE *wrap_fopen(const char *path, const char *mode)
@@ -157,7 +160,10 @@ static FILE *reopen_stream(reopen *real, const char *op, const char *path, const
     if (likely(reopened || fd >= 0 || !path || errno != ETXTBSY))
         return reopened;
     fd = open_instead(op, path, mode);
-    return fd < 0 ? NULL : reopen_on(fd, real, mode, stream, number);
+    reopened = fd < 0 ? NULL : reopen_on(fd, real, mode, stream, number);
+    if (reopened)
+        errno = saved;
+    return reopened;
 }
 
 FILE *wrap_freopen(const char *path, const char *mode, FILE *stream)

@@ -27,19 +27,24 @@ static bool is_atomic_foreseen(void)
     return unlikely(policy_foresight() & POLICY_ATOMIC);
 }
 
-static long answer_open(long fd, const struct write_open *open)
+static long answer_open(long fd, int before, const struct write_open *open)
 {
     if (fd >= 0 && stage_known_count && (open->flags & O_ACCMODE) != O_RDONLY)
         stage_join_opened((int)fd);
-    return fd >= 0 || errno != ETXTBSY ? fd : write_open(open);
+    if (fd >= 0 || errno != ETXTBSY)
+        return fd;
+    fd = write_open(open);
+    if (fd >= 0)
+        errno = before;
+    return fd;
 }
 
 static long open_by(long number, long a, long b, long c, long d, const struct write_open *open)
 {
     bool is_writer = (open->flags & O_ACCMODE) != O_RDONLY;
     bool foreseen = (open->flags & O_TRUNC || (stage_known_count && is_writer)) && is_atomic_foreseen();
-    int fd = foreseen ? write_open_atomic(open) : -1;
-    return fd >= 0 ? fd : answer_open(call(number, a, b, c, d, 0, 0), open);
+    int before = errno, fd = foreseen ? write_open_atomic(open) : -1;
+    return fd >= 0 ? fd : answer_open(call(number, a, b, c, d, 0, 0), before, open);
 }
 
 static struct write_open request(int dirfd, long path, long flags, long mode)
@@ -53,12 +58,13 @@ static struct write_open request(int dirfd, long path, long flags, long mode)
 static long open_by_how(long a, long b, const struct open_how *how, long size)
 {
     bool foreseen = is_atomic_foreseen();
+    int before = errno;
     long fd = foreseen ? -1 : call(SYS_openat2, a, b, (long)how, size, 0, 0);
     if (likely(!foreseen && ((fd >= 0 && !stage_known_count) || (fd < 0 && errno != ETXTBSY))))
         return fd;
     struct write_open open = request((int)a, b, (long)how->flags, (long)how->mode);
     open.resolve = how->resolve;
-    return foreseen ? open_by(SYS_openat2, a, b, (long)how, size, &open) : answer_open(fd, &open);
+    return foreseen ? open_by(SYS_openat2, a, b, (long)how, size, &open) : answer_open(fd, before, &open);
 }
 
 static long change_name(int dirfd, long path, int newdirfd, long new_path, long number, const long argument[5])
@@ -110,11 +116,16 @@ static long answer_write(long result, int fd)
 /* The length as a number, and as the words that it came in. */
 static long truncate_to(long number, const char *path, int64_t length, long b, long c)
 {
-    int done;
+    int done, before = errno;
     if (is_atomic_foreseen() && write_truncate_atomic("syscall", path, length, &done))
         return done;
     long result = call(number, (long)path, b, c, 0, 0, 0);
-    return result < 0 && errno == ETXTBSY ? write_truncate("syscall", path, length) : result;
+    if (result == 0 || errno != ETXTBSY)
+        return result;
+    result = write_truncate("syscall", path, length);
+    if (result == 0)
+        errno = before;
+    return result;
 }
 
 long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)

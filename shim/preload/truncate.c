@@ -2,9 +2,14 @@
 #include "../remedy/write.h"
 #include "entries.h"
 
-static int answer(int result, const char *op, const char *path, int64_t length)
+static int answer(int result, int before, const char *op, const char *path, int64_t length)
 {
-    return likely(result == 0 || errno != ETXTBSY) ? result : write_truncate(op, path, length);
+    if (likely(result == 0 || errno != ETXTBSY))
+        return result;
+    result = write_truncate(op, path, length);
+    if (result == 0)
+        errno = before;
+    return result;
 }
 
 static bool forestall(const char *op, const char *path, int64_t length, int *result)
@@ -14,13 +19,15 @@ static bool forestall(const char *op, const char *path, int64_t length, int *res
 
 int wrap_truncate(const char *path, off_t length)
 {
-    int result;
-    return forestall("truncate", path, length, &result) ? result : answer(NEXT(truncate)(path, length), "truncate", path, length);
+    int result, before = errno;
+    return forestall("truncate", path, length, &result) ? result
+                                                        : answer(NEXT(truncate)(path, length), before, "truncate", path, length);
 }
 
 int wrap_truncate64(const char *path, off64_t length)
 {
-    int result;
-    return forestall("truncate64", path, length, &result) ? result
-                                                          : answer(NEXT(truncate64)(path, length), "truncate64", path, length);
+    int result, before = errno;
+    return forestall("truncate64", path, length, &result)
+               ? result
+               : answer(NEXT(truncate64)(path, length), before, "truncate64", path, length);
 }

@@ -117,6 +117,16 @@ static int check(bool good)
     return good ? 0 : fail();
 }
 
+/* A call that succeeds leaves errno as it was. */
+#define UNTOUCHED 4711
+
+static int check_untouched(bool good)
+{
+    if (good && errno != UNTOUCHED)
+        return fprintf(stderr, "%s: succeeded, with errno %d\n", entry, errno), 1;
+    return check(good);
+}
+
 static const int writing = O_WRONLY | O_CREAT | O_TRUNC;
 
 /* The entries that open. Returns -2 for any other. */
@@ -173,19 +183,20 @@ static int close_by_entry(void)
     int fd = open(target, writing, 0644), other = open("/dev/null", O_RDONLY);
     if (fd < 0 || other < 0 || !say(fd))
         return fail();
+    errno = UNTOUCHED;
     if (is("close"))
-        return check(close(fd) == 0);
+        return check_untouched(close(fd) == 0);
     if (is("__close"))
-        return check(__close(fd) == 0);
+        return check_untouched(__close(fd) == 0);
     if (is("dup2"))
-        return check(dup2(other, fd) == fd);
+        return check_untouched(dup2(other, fd) == fd);
     if (is("__dup2"))
-        return check(__dup2(other, fd) == fd);
+        return check_untouched(__dup2(other, fd) == fd);
     if (is("dup3"))
-        return check(dup3(other, fd, O_CLOEXEC) == fd);
+        return check_untouched(dup3(other, fd, O_CLOEXEC) == fd);
 #if __GLIBC_PREREQ(2, 34)
     if (is("close_range"))
-        return check(close_range(3, ~0U, 0) == 0);
+        return check_untouched(close_range(3, ~0U, 0) == 0);
     if (is("closefrom"))
         return closefrom(3), 0;
 #endif
@@ -220,15 +231,15 @@ static int close_by_entry(void)
     if (is("syscall-exit"))
         return (int)syscall(SYS_exit, 0);
     if (is("syscall-close"))
-        return check(syscall(SYS_close, fd) == 0);
+        return check_untouched(syscall(SYS_close, fd) == 0);
     if (is("syscall-close_range"))
-        return check(syscall(SYS_close_range, 3, ~0U, 0) == 0);
+        return check_untouched(syscall(SYS_close_range, 3, ~0U, 0) == 0);
 #ifdef SYS_dup2
     if (is("syscall-dup2"))
-        return check(syscall(SYS_dup2, other, fd) == fd);
+        return check_untouched(syscall(SYS_dup2, other, fd) == fd);
 #endif
     if (is("syscall-dup3"))
-        return check(syscall(SYS_dup3, other, fd, 0) == fd);
+        return check_untouched(syscall(SYS_dup3, other, fd, 0) == fd);
     if (is("syscall-exit_group"))
         return (int)syscall(SYS_exit_group, 0);
     return -2;
@@ -333,6 +344,7 @@ static int stat_by_entry(void)
 
 static int stdio_by_entry(void)
 {
+    errno = UNTOUCHED;
     FILE *stream = is("fopen") || is("fclose") ? fopen(target, "w")
                    : is("fopen64")             ? fopen64(target, "w")
                    : is("freopen")             ? freopen(target, "w", stdout)
@@ -343,6 +355,8 @@ static int stdio_by_entry(void)
                                                : NULL;
     if (!stream)
         return fail();
+    if (errno != UNTOUCHED)
+        return check_untouched(true);
     if ((is("freopen") || is("freopen64")) && fileno(stream) != 1)
         return fprintf(stderr, "stdout moved to descriptor %d\n", fileno(stream)), 1;
     fprintf(stream, "%s\n", entry);
@@ -547,18 +561,19 @@ int main(int argc, char **argv)
     entry = argv[1];
     target = argv[2];
 
+    errno = UNTOUCHED;
     int result = open_by_entry();
     if (result != -2)
-        return check(result >= 0 && say(result) && close(result) == 0);
+        return check_untouched(result >= 0 && say(result) && close(result) == 0);
     if (is("truncate"))
-        return check(truncate(target, 5) == 0);
+        return check_untouched(truncate(target, 5) == 0);
     if (is("truncate64"))
-        return check(truncate64(target, 5) == 0);
+        return check_untouched(truncate64(target, 5) == 0);
     if (is("syscall-truncate"))
-        return check(syscall(SYS_truncate, target, 5) == 0);
+        return check_untouched(syscall(SYS_truncate, target, 5) == 0);
 #ifdef SYS_truncate64
     if (is("syscall-truncate64"))
-        return check(syscall(SYS_truncate64, target, 5, 0) == 0);
+        return check_untouched(syscall(SYS_truncate64, target, 5, 0) == 0);
 #endif
     if ((result = name_by_entry()) != -2)
         return result;
