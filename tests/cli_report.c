@@ -172,6 +172,10 @@ Test(report, is_a_table_with_advice_and_the_waits_over_time)
     cr_expect_lt(strstr(table, "self-held-0"), strstr(table, "refused-0"));
     cr_expect_lt(strstr(table, "refused-0"), strstr(table, "replaced-0"));
 
+    /* Where the columns are fewer than the two times take. */
+    cr_assert_eq(shell("head -1 $LOG | $BUILD/etxtbsy report - | tail -1 | grep -E '^ +[0-9T:.-]+Z to [0-9T:.-]+Z$'"), 0, "%s",
+                 output());
+
     cr_assert_eq(shell("LC_ALL=C $BUILD/etxtbsy report $LOG"), 0);
     for (const char *at = output(); *at; at++)
         cr_assert_geq(*at, 0, "bytes that the locale can't show");

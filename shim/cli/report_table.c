@@ -145,7 +145,7 @@ static void print_timeline(const struct timeline *timeline, bool colours)
     moment_write(from, fitted.first * fitted.width_ms, fitted.width_ms < 1000);
     moment_write(to, (fitted.first + columns) * fitted.width_ms, fitted.width_ms < 1000);
     int gap = columns - (int)strlen(from) - (int)strlen(to);
-    printf("%s%*s  %s%*s%s%s\n", begin_colour(colours, DIM), LABEL, "", from, gap > 0 ? gap : 1, gap > 0 ? "" : "-", to,
+    printf("%s%*s  %s%*s%s%s\n", begin_colour(colours, DIM), LABEL, "", from, gap > 0 ? gap : 4, gap > 0 ? "" : " to ", to,
            begin_colour(colours, NORMAL));
     timeline_free(&fitted);
 }
