@@ -14,6 +14,7 @@
 #include "flags.h"
 #include "name.h"
 #include "others.h"
+#include "own.h"
 #include "place.h"
 #include "refusal.h"
 #include "stage.h"
@@ -348,7 +349,7 @@ static bool publish(const struct birth *birth)
 static bool is_excluding(const struct birth *birth)
 {
     char link[DESCRIPTOR_LINK_SIZE];
-    int asker = stage_open_asker(descriptor_link(link, birth->fd));
+    int asker = own_open_asker(descriptor_link(link, birth->fd));
     bool excluding = asker < 0 || (sys_flock(asker, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
     sys_close_quietly(asker);
     return excluding;
@@ -483,7 +484,7 @@ int stage_join(const struct stage_target *target, int flags)
         /* A moved directory, or a chroot, hides the path, not the descriptor. */
         fd = open_named(AT_FDCWD, known->path, known->device, known->inode, flags & ~O_TRUNC, true);
         if (fd < 0)
-            fd = stage_reopen(known, flags & ~O_TRUNC);
+            fd = own_reopen(known, flags & ~O_TRUNC);
         if (fd >= 0 && (!is_stage_of(fd, known, target) || (flags & O_TRUNC && !empty(fd)))) {
             sys_close(fd);
             fd = -1;

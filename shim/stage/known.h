@@ -55,27 +55,8 @@ struct known_use known_next(const struct stage_known *previous);
 
 struct known_use known_find(uint64_t device, uint64_t inode);
 
-/* The one that a descriptor is of. In release.c. */
-struct known_use known_of(int fd);
-
-/*
- * Opens a stage through a descriptor that this process has of it, and takes the lock; -1 where it has none, or the file has no
- * name any more. In release.c.
- */
-int stage_reopen(const struct stage_known *, int flags);
-
-/* A description of our own for asking whether others hold the stage that `path` leads to; close-on-exec. In release.c. */
-int stage_open_asker(const char *path);
-
 /* Whether the slot still has that use. Another thread may end it at any moment. */
 bool known_is_current(struct known_use);
-
-/* Remembers that a child that wrote to it was killed, and what it left. In release.c. */
-enum stage_note { STAGE_ANYWAY, STAGE_IF_EMPTY };
-void stage_note_killed(struct stage_known *, enum stage_note);
-
-/* The same for children that nobody has waited for yet. In writers.c. */
-void writers_look(struct stage_known *);
 
 /* A write to it has failed. Returns false when that was known, or the use is over. */
 bool known_fail(struct known_use, int error);

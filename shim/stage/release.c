@@ -7,15 +7,11 @@
 #include "../sys/text.h"
 #include "mapping.h"
 #include "name.h"
+#include "own.h"
 #include "place.h"
 #include "report.h"
 #include "stage.h"
-
-struct known_use known_of(int fd)
-{
-    struct statx file;
-    return sys_fstat(fd, &file) < 0 ? (struct known_use){ 0 } : known_find(sys_device(&file), file.stx_ino);
-}
+#include "writers.h"
 
 bool stage_is(int fd)
 {
@@ -38,40 +34,6 @@ bool stage_identify(int fd, struct stage_identity *identity)
     return true;
 }
 
-static bool is_known(int fd, const struct stage_known *known)
-{
-    struct statx file;
-    return sys_fstat(fd, &file) == 0 && file.stx_ino == known->inode && sys_device(&file) == known->device;
-}
-
-/*
- * What our own descriptions are opened with, and no program's: so that they can be told from the writers' while another thread
- * has one open.
- */
-#define ASKER_MARK (O_NONBLOCK | O_SYNC)
-
-static bool is_asker(int fd)
-{
-    return (sys_fcntl(fd, F_GETFL, 0) & (ASKER_MARK | O_APPEND)) == ASKER_MARK && (sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC);
-}
-
-/*
- * Whether the descriptor is a writer's. Another thread may close its asker between the two looks: in this order it isn't
- * taken for a writer, whom we would leave the stage to; and one that begins between them will ask after us.
- */
-static bool is_writers(int fd, const struct stage_known *known)
-{
-    return !is_asker(fd) && is_known(fd, known);
-}
-
-/* A description of our own for the same file. A file that we may not read can be asked through one for writing as well. */
-int stage_open_asker(const char *path)
-{
-    const int flags = O_CLOEXEC | O_NOCTTY | ASKER_MARK;
-    int fd = sys_openat(AT_FDCWD, path, O_RDONLY | flags, 0);
-    return fd < 0 && errno == EACCES ? sys_openat(AT_FDCWD, path, O_WRONLY | flags, 0) : fd;
-}
-
 static struct stage_release begin(struct known_use known)
 {
     return (struct stage_release){ .known = known, .asker = -1, .cancellation = process_hold_cancellation() };
@@ -82,9 +44,9 @@ static void join(struct stage_release *release, struct known_use known, int fd)
 {
     char link[DESCRIPTOR_LINK_SIZE];
     *release = begin(known);
-    release->asker = stage_open_asker(descriptor_link(link, fd));
+    release->asker = own_open_asker(descriptor_link(link, fd));
     release->held = true;
-    if (release->asker >= 0 && !is_known(release->asker, known.slot)) { /* another thread has put something else there */
+    if (release->asker >= 0 && !own_is(release->asker, known.slot)) { /* another thread has put something else there */
         sys_close(release->asker);
         release->asker = -1;
     }
@@ -106,43 +68,6 @@ bool stage_release_begin(struct stage_release *release, int fd)
     return known.slot != NULL;
 }
 
-enum which { ANY, SURVIVING };
-
-/* Where that can't be asked, no: who is passed on needs more care than who isn't. */
-static bool is_close_on_exec(int fd)
-{
-    int flags = sys_fcntl(fd, F_GETFD, 0);
-    return flags >= 0 && flags & FD_CLOEXEC;
-}
-
-/* One of this process's descriptors of the stage, of those that survive an exec or of all; -1 when it has none. */
-static int find_descriptor(const struct stage_known *known, enum which which)
-{
-    int fd, found = -1;
-    struct descriptors own;
-    descriptors_open(&own);
-    while (found < 0 && (fd = descriptors_next(&own)) >= 0)
-        if (is_writers(fd, known) && !(which == SURVIVING && is_close_on_exec(fd)))
-            found = fd;
-    descriptors_close(&own);
-    return found;
-}
-
-int stage_reopen(const struct stage_known *known, int flags)
-{
-    char link[DESCRIPTOR_LINK_SIZE];
-    int held = find_descriptor(known, ANY);
-    struct statx file;
-    if (held < 0 || (sys_fstat(held, &file) == 0 && !file.stx_nlink))
-        return -1;
-    int fd = sys_openat_as(AT_FDCWD, descriptor_link(link, held), flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), 0);
-    if (fd >= 0 && sys_flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK) { /* somebody is finishing it */
-        sys_close(fd);
-        return -1;
-    }
-    return fd;
-}
-
 /* Puts a fresh description of the same file behind a descriptor. What can't be replaced keeps its lock. */
 static void replace_description(int fd)
 {
@@ -162,7 +87,7 @@ static void replace_descriptions(const struct stage_release *release)
     int fd;
     descriptors_open(&own);
     while ((fd = descriptors_next(&own)) >= 0)
-        if (is_writers(fd, release->known.slot))
+        if (own_is_writers(fd, release->known.slot))
             replace_description(fd);
     descriptors_close(&own);
 }
@@ -172,8 +97,8 @@ static bool open_missing_asker(struct stage_release *release)
 {
     if (release->asker >= 0)
         return true;
-    release->asker = stage_open_asker(release->known.slot->path);
-    if (release->asker >= 0 && is_known(release->asker, release->known.slot))
+    release->asker = own_open_asker(release->known.slot->path);
+    if (release->asker >= 0 && own_is(release->asker, release->known.slot))
         return true;
     sys_close_quietly(release->asker);
     release->asker = -1;
@@ -187,8 +112,8 @@ bool stage_release_next(struct stage_release *release, enum stage_moment moment)
     struct known_use known = release->known;
     while (!found && (known = known_next(known.slot)).slot) {
         bool ours = known.slot->creator == sys_getpid();
-        int fd = find_descriptor(known.slot, ANY);
-        if (moment == STAGE_AT_EXEC && fd >= 0 && find_descriptor(known.slot, SURVIVING) >= 0)
+        int fd = own_find(known.slot, OWN_ANY);
+        if (moment == STAGE_AT_EXEC && fd >= 0 && own_find(known.slot, OWN_SURVIVING) >= 0)
             continue;
         if (fd >= 0) {
             join(release, known, fd);
@@ -214,7 +139,7 @@ static bool is_adoptable(const struct stage_known *known)
 static int find_survivor(const struct stage_known *known, enum stage_survivor which)
 {
     bool any = which == STAGE_SURVIVES_BY_FILE_ACTIONS || (which == STAGE_OURS_OR_SURVIVES && known->creator == sys_getpid());
-    return find_descriptor(known, any ? ANY : SURVIVING);
+    return own_find(known, any ? OWN_ANY : OWN_SURVIVING);
 }
 
 bool stage_publish_next(struct stage_release *release, enum stage_survivor which, bool unadoptable)
@@ -249,31 +174,11 @@ bool stage_pending_next(struct stage_release *release)
     return false;
 }
 
-void stage_note_killed(struct stage_known *known, enum stage_note when)
-{
-    struct statx file;
-    int fd = find_descriptor(known, ANY);
-    if (sys_statx(fd < 0 ? AT_FDCWD : fd, fd < 0 ? known->path : "", fd < 0 ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH, &file) < 0 ||
-        (when == STAGE_IF_EMPTY && file.stx_size))
-        return;
-    known->killed_mtime = file.stx_mtime;
-    known->killed_size = file.stx_size;
-    known->bereaved = sys_getpid();
-}
-
-/* A program that goes on writing has taken note of the death. */
-static bool is_as_killed(const struct stage_known *known, const char *path)
-{
-    struct statx file;
-    return sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_size == known->killed_size &&
-           file.stx_mtime.tv_sec == known->killed_mtime.tv_sec && file.stx_mtime.tv_nsec == known->killed_mtime.tv_nsec;
-}
-
 /* Nobody publishes it any more; the program is told when it has let go of all of it. */
 static enum stage_end end_aborted(struct stage_release *release)
 {
     int error = release->known.slot->error;
-    if (find_descriptor(release->known.slot, ANY) >= 0)
+    if (own_find(release->known.slot, OWN_ANY) >= 0)
         return STAGE_HELD;
     known_forget(release->known);
     errno = error;
@@ -301,16 +206,13 @@ enum stage_end stage_release_end(struct stage_release *release, struct stage_rep
     enum stage_end end = report_fill(release, report);
     if (end == STAGE_NONE)
         known_forget(release->known);
-    if (end == STAGE_READY)
-        writers_look(known);
-    if (end == STAGE_READY && known->bereaved == sys_getpid() && is_as_killed(known, report->path) &&
-        (release->leaves || find_descriptor(known, ANY) < 0))
+    if (end == STAGE_READY && writers_left_spoilt(known, report->path) && (release->leaves || own_find(known, OWN_ANY) < 0))
         return STAGE_SPOILT;
     if (end != STAGE_READY || !can_ask || !report->early)
         return end;
     if (release->last_word)
         return claim(release) ? STAGE_READY : STAGE_HELD;
-    if (find_descriptor(known, ANY) >= 0)
+    if (own_find(known, OWN_ANY) >= 0)
         return STAGE_HELD;
     /* Our own mapping: it has no other end that could be seen. */
     if (mapping_is_writable(known->device, known->inode, text_base(known->path)))
@@ -368,7 +270,7 @@ void stage_forget_gone(void)
     int saved = errno;
     for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
         if ((!may_be_ours(known.slot) || (known.slot->error && !process_borrows_memory())) && !report_has_path(known.slot) &&
-            find_descriptor(known.slot, ANY) < 0)
+            own_find(known.slot, OWN_ANY) < 0)
             known_forget(known);
     errno = saved;
 }

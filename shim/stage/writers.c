@@ -4,7 +4,9 @@
 
 #include "../sys/directory.h"
 #include "../sys/text.h"
+#include "own.h"
 #include "stage.h"
+#include "writers.h"
 
 /*
  * Which process writes to which stage: one page that a process shares with its fork children, so that a child can note what it is
@@ -57,11 +59,26 @@ void stage_note_writer(void)
     errno = saved;
 }
 
+enum note { ANYWAY, IF_EMPTY };
+
+/* Remembers that a child that wrote to it was killed, and what it left. */
+static void note_killed(struct stage_known *known, enum note when)
+{
+    struct statx file;
+    int fd = own_find(known, OWN_ANY);
+    if (sys_statx(fd < 0 ? AT_FDCWD : fd, fd < 0 ? known->path : "", fd < 0 ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH, &file) < 0 ||
+        (when == IF_EMPTY && file.stx_size))
+        return;
+    known->killed_mtime = file.stx_mtime;
+    known->killed_size = file.stx_size;
+    known->bereaved = sys_getpid();
+}
+
 /* A child that was killed before it came to exec: if nobody has written yet, it was to be the first. */
 static void note_unborn(void)
 {
     for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
-        stage_note_killed(known.slot, STAGE_IF_EMPTY);
+        note_killed(known.slot, IF_EMPTY);
 }
 
 static const char *output_link(char link[64], pid_t pid)
@@ -118,14 +135,27 @@ void stage_writer_ended(pid_t pid, bool killed)
         struct known_use known = known_find(writer->device, writer->inode);
         writer->pid = 0;
         if (killed && known.slot)
-            stage_note_killed(known.slot, STAGE_ANYWAY);
+            note_killed(known.slot, ANYWAY);
     }
     errno = saved;
 }
 
-void writers_look(struct stage_known *known)
+static void look(struct stage_known *known)
 {
     for (size_t i = 0; page && i < WRITERS; i++)
         if (page[i].pid && page[i].inode == known->inode && page[i].device == known->device && is_killed(page[i].pid))
-            stage_note_killed(known, STAGE_ANYWAY);
+            note_killed(known, ANYWAY);
+}
+
+static bool is_as_killed(const struct stage_known *known, const char *path)
+{
+    struct statx file;
+    return sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_size == known->killed_size &&
+           file.stx_mtime.tv_sec == known->killed_mtime.tv_sec && file.stx_mtime.tv_nsec == known->killed_mtime.tv_nsec;
+}
+
+bool writers_left_spoilt(struct stage_known *known, const char *path)
+{
+    look(known);
+    return known->bereaved == sys_getpid() && is_as_killed(known, path);
 }
