@@ -250,8 +250,7 @@ static const char *describe(const struct fault *fault)
 /* ---- what is right ------------------------------------------------------------------------------------------------------------
  */
 
-/* The calls of a tree without the shim, and how it ended on an idle target when one of them had failed, as far as that was asked.
- */
+/* The calls of a tree without the shim; how it ended on an idle target when one of them had failed, as far as that was asked. */
 static struct {
     struct fault *calls;
     struct run *ends;
@@ -296,11 +295,13 @@ static bool is_same_end(const struct run *with, const struct run *without_shim)
 static bool is_as_without(const struct tree *tree, const struct run *run)
 {
     bool found = false;
+    if (run->librarys)
+        return false;
     /* Which one doesn't matter to a program that waits for something that never comes; to wait for each would take long. */
     for (size_t i = 0; i < without.end_count && run->tracer.hung && !found; i++)
         found = without.ends[i].tracer.hung && without.ends[i].fault.task == run->fault.task &&
                 without.ends[i].fault.number == run->fault.number;
-    for (size_t i = 0; i < without.call_count && !run->librarys && !found; i++) {
+    for (size_t i = 0; i < without.call_count && !found; i++) {
         struct fault fault = run->fault;
         fault.which = without.calls[i].which;
         found = without.calls[i].task == fault.task && without.calls[i].number == fault.number &&
