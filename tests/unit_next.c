@@ -23,9 +23,10 @@ static struct link_map *load(const char *path)
 Test(next, finds_in_libc_what_dlsym_finds)
 {
     struct link_map *libc = load(LIBC_SO);
-    FILE *names = popen("objdump -T $(ldd /bin/sh | sed -n 's/.*libc.so.6 => \\([^ ]*\\).*/\\1/p') | awk '$3 ~ /^D[FO]$/ || $3 == \"iD\" || $4 ~ "
-                        "/^D[FO]$/ {print $NF}' | sort -u",
-                        "r");
+    FILE *names = popen(
+        "objdump -T $(ldd /bin/sh | sed -n 's/.*libc.so.6 => \\([^ ]*\\).*/\\1/p') | awk '$3 ~ /^D[FO]$/ || $3 == \"iD\" || $4 ~ "
+        "/^D[FO]$/ {print $NF}' | sort -u",
+        "r");
     char name[200];
     unsigned found = 0, missing = 0;
     while (names && fscanf(names, "%199s", name) == 1) {
