@@ -19,6 +19,9 @@ struct old_version {
 
 void old_version_open(struct old_version *, const char *path);
 
+/* Whether other machines, or those who see it through another file system, may run it, of which this kernel doesn't know. */
+bool old_version_is_seen_elsewhere(const struct old_version *);
+
 /* After it has been replaced: true unless it is certain that nobody runs it. */
 bool old_version_may_run(const struct old_version *);
 

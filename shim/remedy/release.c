@@ -38,7 +38,7 @@ static const char *judge(struct intervention *intervention, const struct old_ver
     }
     intervention_look(intervention, ON_REDIRECT);
     bool nobody = intervention->event.holders && !holders->count && !holders->truncated && !holders->hidden;
-    return old->fd >= 0 && nobody ? "transient" : "replaced";
+    return old->fd >= 0 && nobody && !old_version_is_seen_elsewhere(old) ? "transient" : "replaced";
 }
 
 /* How a stage is to be synced, and what is to be said of it. The policy may have changed since, and an exec forgets what it was. */

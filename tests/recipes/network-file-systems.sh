@@ -12,6 +12,7 @@ prepare() {
 check() {
     is_new /srv/export/service
     old_lives
+    logged '"verdict":"replaced"' # whether somebody runs the old one is more than this machine knows
 }
 
 spoils() {
