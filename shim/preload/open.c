@@ -25,13 +25,16 @@ static __attribute__((noinline, cold)) int mind(int fd, int before, const char *
     return fd;
 }
 
-static inline int answer(int fd, int before, const char *op, int dirfd, const char *path, int flags, mode_t mode)
+/* Part of each wrapper: what is put aside is compiled for size, and would call it. */
+#define INSIDE static inline __attribute__((always_inline))
+
+INSIDE int answer(int fd, int before, const char *op, int dirfd, const char *path, int flags, mode_t mode)
 {
     return likely(fd >= 0 && !stage_known_count) ? fd : mind(fd, before, op, dirfd, path, flags, mode);
 }
 
 /* Only a regular file that is being executed is refused, and only to a writer. */
-static bool is_reader(int flags)
+INSIDE bool is_reader(int flags)
 {
     return !(flags & (O_ACCMODE | O_TRUNC));
 }
@@ -40,7 +43,7 @@ static bool is_reader(int flags)
  * Whether the policy may want a stage before the kernel is asked: for an open that empties the file; and once a stage has been
  * made that way, for a second open of its target.
  */
-static bool is_foreseen(int flags)
+INSIDE bool is_foreseen(int flags)
 {
     return unlikely(flags & O_TRUNC || (stage_known_count && !is_reader(flags))) && unlikely(policy_foresight() & POLICY_ATOMIC);
 }
