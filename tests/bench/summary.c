@@ -215,8 +215,10 @@ static const char *beside_of(const struct figure *figure, char text[100])
             least = value;
         }
     }
+    if (!best)
+        return "";
     char of[32];
-    snprintf(text, 100, best ? "the best by hand: %s, %s %s" : "", best ? best->contestant : "", number(of, least), figure->unit);
+    snprintf(text, 100, "the best by hand: %s, %s %s", best->contestant, number(of, least), figure->unit);
     return text;
 }
 
