@@ -482,7 +482,7 @@ ParameterizedTestParameters(entries, every_row_is_covered_in_every_build)
     return cr_make_param_array(int, builds_to_do, COUNT(builds));
 }
 
-ParameterizedTest(int *which, entries, every_row_is_covered_in_every_build, .timeout = 120)
+ParameterizedTest(int *which, entries, every_row_is_covered_in_every_build, .timeout = 600)
 {
     const char *build = builds[*which];
     struct place place;
