@@ -7,7 +7,7 @@
  * order in which they were taken, METHODS lines "METHOD COLUMN words", MACHINE one line about where and when.
  *
  * A median has the quartiles of its samples beside it. A ratio or a difference has those of its parts: the run is cut into
- * ten, and each gives one. What is missed by less than that is said to be within the noise.
+ * ten, and each gives one. What is reached or missed by less than that is said to be so within the noise.
  */
 #include <json-c/json.h>
 #include <math.h>
@@ -154,10 +154,11 @@ static struct result result_of(const struct figure *figure)
         each[part] = relate(figure, part_of(figure, measured, part, parts), base ? part_of(figure, base, part, parts) : 0);
     result.low = quantile(each, parts, 0.25);
     result.high = quantile(each, parts, 0.75);
-    result.verdict = isnan(figure->reach)            ? ""
-                     : result.value <= figure->reach ? "reached"
-                     : result.low <= figure->reach   ? "missed, within the noise"
-                                                     : "missed";
+    bool reached = result.value <= figure->reach, clear = reached ? result.high <= figure->reach : result.low > figure->reach;
+    result.verdict = isnan(figure->reach) ? ""
+                     : reached            ? clear ? "reached" : "reached, within the noise"
+                     : clear              ? "missed"
+                                          : "missed, within the noise";
     return result;
 }
 
