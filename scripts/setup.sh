@@ -38,6 +38,13 @@ clang_runtime() {
     [ -z "$version" ] || echo "libclang-rt-${version%%.*}-dev"
 }
 
+# What `gcc -m32` needs; gcc-multilib would exclude compilers for other machines.
+word_size_32() {
+    [ "$(dpkg --print-architecture)" = amd64 ] || return 0
+    version=$(gcc -dumpversion 2>/dev/null || apt-cache depends gcc 2>/dev/null | sed -n 's/.*Depends: gcc-\([0-9]*\)$/\1/p')
+    [ -z "$version" ] || echo "libc6-dev-i386 lib32gcc-${version%%.*}-dev"
+}
+
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]
 }
@@ -57,7 +64,8 @@ fi
 needed=$(missing $required)
 # shellcheck disable=SC2086
 wanted=$(missing $useful)
-case " $useful " in *" clang "*) wanted="$wanted$(missing "$(clang_runtime)")" ;; esac
+# shellcheck disable=SC2046
+case " $useful " in *" clang "*) wanted="$wanted$(missing $(clang_runtime) $(word_size_32))" ;; esac
 # A program that came from elsewhere is as good as the package.
 for package in $wanted; do
     command -v "$package" >/dev/null 2>&1 && wanted=$(printf '%s' "$wanted" | sed "s/\(^\| \)$package /\1/")
