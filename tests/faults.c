@@ -288,6 +288,12 @@ static bool is_same_end(const struct run *with, const struct run *without_shim)
            (ignored || (with->length == without_shim->length && !memcmp(with->content, without_shim->content, with->length)));
 }
 
+/* A program that is killed by its own alarm at such a failure may be at any point of its work then: a whole file is fine. */
+static bool is_same_death(const struct run *with, const struct run *without_shim)
+{
+    return WIFSIGNALED(with->status) && with->status == without_shim->status && content_of(with) != OTHER;
+}
+
 /*
  * Whether the program, with that failure of one of its own calls, ends like this without the shim as well. Which call it is can't
  * be told across the two (the shim makes some in between), so it may be any of the same kind in the same process.
@@ -304,8 +310,10 @@ static bool is_as_without(const struct tree *tree, const struct run *run)
     for (size_t i = 0; i < without.call_count && !found; i++) {
         struct fault fault = run->fault;
         fault.which = without.calls[i].which;
-        found = without.calls[i].task == fault.task && without.calls[i].number == fault.number &&
-                is_same_end(run, end_without(tree, &fault));
+        if (without.calls[i].task != fault.task || without.calls[i].number != fault.number)
+            continue;
+        const struct run *end = end_without(tree, &fault);
+        found = is_same_end(run, end) || is_same_death(run, end);
     }
     return found;
 }

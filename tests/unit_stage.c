@@ -67,9 +67,12 @@ static struct {
     long number;
     int say, answer;
 } meeting = { .number = -1 };
-static void (*before_link)(void); /* what happens just before the next linkat */
-static int64_t years_later;       /* on the wall clock */
-static int goes_when_asked;       /* a descriptor that another thread closes just before its flags are read; 0: none */
+static struct {
+    long number;
+    void (*happens)(void);
+} surprise;                 /* what happens just before the next such call */
+static int64_t years_later; /* on the wall clock */
+static int goes_when_asked; /* a descriptor that another thread closes just before its flags are read; 0: none */
 
 static struct {
     long numbers[4096];
@@ -104,9 +107,9 @@ static long faulty_call(long number, long a0, long b, long c, long d, long e, lo
         trace.numbers[trace.length++] = number;
     if (no_tmpfile && number == SYS_openat && (a[2] & O_TMPFILE) == O_TMPFILE)
         return failed(EOPNOTSUPP);
-    if (before_link && number == SYS_linkat) {
-        void (*happens)(void) = before_link;
-        before_link = NULL;
+    if (surprise.happens && number == surprise.number) {
+        void (*happens)(void) = surprise.happens;
+        surprise.happens = NULL;
         happens();
     }
     if (no_flock && number == SYS_flock)
@@ -782,6 +785,41 @@ Test(stage, is_refused_where_the_path_has_changed)
         cr_expect_str_eq(reason, "path");
         cr_expect_str_eq(stage_in_directory(), "");
     }
+}
+
+static void replace_app(void)
+{
+    cr_assert_eq(rename("other", "app"), 0);
+}
+
+/* Its path is read a moment after it was opened, and would be that of a file without a name. */
+Test(stage, is_of_the_file_that_has_the_name_when_the_target_is_replaced_while_it_is_looked_for)
+{
+    struct stat now;
+    char expected[PATH_MAX], here[PATH_MAX - 8];
+    put("app", OLD, 0755);
+    put("other", "other", 0755);
+    cr_assert_eq(stat("other", &now), 0);
+    surprise.number = SYS_readlinkat;
+    surprise.happens = replace_app;
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, "app", 0, 0), 0);
+    cr_expect_null(surprise.happens, "it was never replaced");
+    snprintf(expected, sizeof expected, "%s/app", getcwd(here, sizeof here));
+    cr_expect_str_eq(target.path, expected);
+    cr_expect_eq(target.file.stx_ino, now.st_ino);
+}
+
+/* One that has no name at all is what it is: a program may open its own deleted file anew. */
+Test(stage, is_looked_for_in_bounded_time_when_the_target_has_no_name)
+{
+    char link[64];
+    put("app", OLD, 0755);
+    int fd = open("app", O_RDONLY);
+    cr_assert_eq(unlink("app"), 0);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    cr_expect_eq(stage_resolve(&target, AT_FDCWD, link, 0, 0), 0);
+    cr_expect_eq(target.file.stx_nlink, 0);
+    close(fd);
 }
 
 Test(stage, says_which_machine_is_to_blame)
@@ -3201,10 +3239,11 @@ Test(stage, of_a_new_file_makes_room_for_one_that_came_at_the_same_time)
         kind = STAGE_OF_NEW;
         cr_assert_eq(stage_resolve_new(&target, AT_FDCWD, "brand-new", 0), 0);
         alone = true;
-        before_link = others[i];
+        surprise.number = SYS_linkat;
+        surprise.happens = others[i];
         cr_expect_eq(create_resolved(O_WRONLY | O_TRUNC, 0), -1);
         cr_expect_str_eq(reason, STAGE_SERIALISED, "%s", reason);
-        cr_expect_null(before_link);
+        cr_expect_null(surprise.happens);
         cr_expect_eq(each_name(NULL), 2, "its own name is left");
         if (others[i] == somebody_has_made_it)
             cr_expect_eq(holder_goes_on(&intruder), 0);

@@ -26,15 +26,26 @@ static int fill_path(struct stage_target *target, int fd)
     return 0;
 }
 
-int stage_resolve(struct stage_target *target, int dirfd, const char *path, int flags, uint64_t resolve)
+static int look_up(struct stage_target *target, int dirfd, const char *path, int flags, uint64_t resolve)
 {
     int fd = open_path(dirfd, path, O_PATH | O_CLOEXEC | (flags & O_NOFOLLOW), resolve);
     if (fd < 0)
         return -1;
-    bool found = sys_fstat(fd, &target->file) == 0 && fill_path(target, fd) == 0;
+    bool found = fill_path(target, fd) == 0 && sys_fstat(fd, &target->file) == 0;
     sys_close_quietly(fd);
-    if (!found)
-        return -1;
+    return found ? 0 : -1;
+}
+
+/* A file that loses its name to another writer's between the open and the look is no longer the one that the path leads to. */
+#define LOOKS_MAX 100
+
+int stage_resolve(struct stage_target *target, int dirfd, const char *path, int flags, uint64_t resolve)
+{
+    int looks = 0;
+    do
+        if (look_up(target, dirfd, path, flags, resolve) < 0)
+            return -1;
+    while (!target->file.stx_nlink && ++looks < LOOKS_MAX);
     target->directory_length = (size_t)(text_base(target->path) - target->path) - 1;
     return 0;
 }
