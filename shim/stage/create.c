@@ -53,7 +53,11 @@ static const char *find_target(const struct birth *birth)
 {
     struct statx now;
     bool there = sys_statx(birth->dirfd, base_of(birth->request->target), AT_SYMLINK_NOFOLLOW, &now) == 0;
-    bool expected = is_new(birth) ? !there && errno == ENOENT : there && sys_same_file(&now, &birth->request->target->file);
+    const struct statx *then = &birth->request->target->file;
+    bool expected = is_new(birth) ? !there && errno == ENOENT : there && sys_same_file(&now, then);
+    /* The number of an inode that was replaced may be the next one's: who goes on from what is there looks twice. */
+    if (expected && birth->request->alone && !is_new(birth))
+        expected = now.stx_ctime.tv_sec == then->stx_ctime.tv_sec && now.stx_ctime.tv_nsec == then->stx_ctime.tv_nsec;
     return expected ? NULL : refusal_of_change(birth);
 }
 
@@ -395,12 +399,19 @@ static const char *open_for_caller(struct birth *birth)
     return reason;
 }
 
+/*
+ * FUSE renames an open file that is unlinked, and here that may be what can't be done; and it learns of a close a moment later than
+ * whoever has closed.
+ */
+#define UNLINK_TRIES 10
+
 static void undo(struct birth *birth)
 {
-    sys_close_quietly(birth->fd); /* FUSE renames an open file that is unlinked, and here that may be what can't be done */
+    sys_close_quietly(birth->fd);
     birth->fd = -1;
-    if (birth->linked)
-        sys_unlinkat(birth->dirfd, birth->name);
+    for (int tries = 1; birth->linked && sys_unlinkat(birth->dirfd, birth->name) < 0 && errno != ENOENT && tries < UNLINK_TRIES;
+         tries++)
+        clock_rest(CLOCK_MS);
     if (birth->known)
         known_abandon(birth->known);
 }
