@@ -396,22 +396,28 @@ static long interrupt_renames(long number, long a, long b, long c, long d, long 
     return -1;
 }
 
+/* In this process: a stage of a place's target, with these bytes in it, that is let go of and not committed yet. */
+static void let_go_of_stage(struct place *place, struct stage_release *release, const char *bytes)
+{
+    static struct stage_target target;
+    const char *reason;
+    char *const environment[] = { "ETXTBSY_LOG=none", NULL };
+    place_make(place);
+    policy_remember_environment(environment);
+    cr_assert_eq(stage_resolve(&target, AT_FDCWD, place->target, 0, 0), 0);
+    int fd = stage_create(&(struct stage_request){ .target = &target, .flags = O_WRONLY | O_TRUNC, .op = "open" }, &reason);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, bytes, strlen(bytes)), (ssize_t)strlen(bytes));
+    cr_assert(stage_release_begin(release, fd));
+    close(fd);
+}
+
 /* Programs take EINTR of a close for no failure, or close again until it is another error. */
 Test(failures, of_a_commit_are_never_an_interruption)
 {
     struct place place;
-    static struct stage_target target;
     struct stage_release release;
-    const char *reason;
-    char *const environment[] = { "ETXTBSY_LOG=none", NULL };
-    place_make(&place);
-    policy_remember_environment(environment);
-    cr_assert_eq(stage_resolve(&target, AT_FDCWD, place.target, 0, 0), 0);
-    int fd = stage_create(&(struct stage_request){ .target = &target, .flags = O_WRONLY | O_TRUNC, .op = "open" }, &reason);
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(write(fd, "new", 3), 3);
-    cr_assert(stage_release_begin(&release, fd));
-    close(fd);
+    let_go_of_stage(&place, &release, "new");
     real_entry = sys_entry;
     sys_entry = interrupt_renames;
     cr_expect_eq(release_end(&release, "close", 0), -1);
@@ -425,18 +431,8 @@ Test(failures, of_a_commit_are_never_an_interruption)
 Test(failures, of_the_close_itself_count)
 {
     struct place place;
-    static struct stage_target target;
     struct stage_release release;
-    const char *reason;
-    char *const environment[] = { "ETXTBSY_LOG=none", NULL };
-    place_make(&place);
-    policy_remember_environment(environment);
-    cr_assert_eq(stage_resolve(&target, AT_FDCWD, place.target, 0, 0), 0);
-    int fd = stage_create(&(struct stage_request){ .target = &target, .flags = O_WRONLY | O_TRUNC, .op = "open" }, &reason);
-    cr_assert_geq(fd, 0);
-    cr_assert_eq(write(fd, "half", 4), 4);
-    cr_assert(stage_release_begin(&release, fd));
-    close(fd);
+    let_go_of_stage(&place, &release, "half");
     errno = EDQUOT;
     cr_expect_eq(release_end(&release, "close", -1), -1);
     cr_expect_eq(errno, EDQUOT);

@@ -9,8 +9,7 @@
  * What is done with an answer of the kernel. Only a refusal, or in a process that has a stage the reopening of one by its
  * own name, is our business. A call that succeeds after all leaves the errno from before it, not that of the refusal.
  */
-static __attribute__((noinline, cold)) int mind(int fd, int before, const char *op, int dirfd, const char *path, int flags,
-                                                mode_t mode)
+ASIDE int mind(int fd, int before, const char *op, int dirfd, const char *path, int flags, mode_t mode)
 {
     if (fd >= 0) {
         if ((flags & O_ACCMODE) != O_RDONLY)
@@ -48,7 +47,7 @@ INSIDE bool is_foreseen(int flags)
     return unlikely(flags & O_TRUNC || (stage_known_count && !is_reader(flags))) && unlikely(policy_foresight() & POLICY_ATOMIC);
 }
 
-static __attribute__((noinline, cold)) int forestall(const char *op, int dirfd, const char *path, int flags, mode_t mode)
+ASIDE int forestall(const char *op, int dirfd, const char *path, int flags, mode_t mode)
 {
     return write_open_atomic(&(struct write_open){ .op = op, .dirfd = dirfd, .path = path, .flags = flags, .mode = mode });
 }

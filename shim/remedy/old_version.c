@@ -39,7 +39,7 @@ bool old_version_may_run(const struct old_version *old)
     int saved = errno, fd = -1;
     char link[DESCRIPTOR_LINK_SIZE];
     struct statx now;
-    if (old->fd >= 0 && sys_fstat(old->fd, &now) == 0 && now.stx_nlink == 0 && !old_version_is_seen_elsewhere(old))
+    if (old->fd >= 0 && sys_fstat(old->fd, &now) == 0 && now.stx_nlink == 0)
         fd = sys_openat(AT_FDCWD, descriptor_link(link, old->fd), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     sys_close_quietly(fd);
     errno = saved;

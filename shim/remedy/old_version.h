@@ -19,10 +19,11 @@ struct old_version {
 
 void old_version_open(struct old_version *, const char *path);
 
-/* Whether other machines, or those who see it through another file system, may run it, of which this kernel doesn't know. */
+/* Whether other machines, or those who see it through another file system, may run it, of which this kernel doesn't know. True when
+ * that can't be asked. */
 bool old_version_is_seen_elsewhere(const struct old_version *);
 
-/* After it has been replaced: true unless it is certain that nobody runs it. */
+/* After it has been replaced: true unless it is certain that nobody on this machine runs it. */
 bool old_version_may_run(const struct old_version *);
 
 void old_version_close(struct old_version *);

@@ -32,13 +32,14 @@ static enum stage_end ask(struct stage_release *release, struct stage_report *re
 static const char *judge(struct intervention *intervention, const struct old_version *old)
 {
     const struct holder_list *holders = &intervention->holders;
-    if (!old_version_may_run(old)) {
+    bool elsewhere = old_version_is_seen_elsewhere(old);
+    if (!elsewhere && !old_version_may_run(old)) {
         intervention->event.holders = holders; /* none */
         return "transient";
     }
     intervention_look(intervention, ON_REDIRECT);
     bool nobody = intervention->event.holders && !holders->count && !holders->truncated && !holders->hidden;
-    return old->fd >= 0 && nobody && !old_version_is_seen_elsewhere(old) ? "transient" : "replaced";
+    return nobody && !elsewhere ? "transient" : "replaced";
 }
 
 /* How a stage is to be synced, and what is to be said of it. The policy may have changed since, and an exec forgets what it was. */

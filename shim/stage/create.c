@@ -57,7 +57,7 @@ static const char *find_target(const struct birth *birth)
     bool expected = is_new(birth) ? !there && errno == ENOENT : there && sys_same_file(&now, then);
     /* The number of an inode that was replaced may be the next one's: who goes on from what is there looks twice. */
     if (expected && birth->request->alone && !is_new(birth))
-        expected = now.stx_ctime.tv_sec == then->stx_ctime.tv_sec && now.stx_ctime.tv_nsec == then->stx_ctime.tv_nsec;
+        expected = sys_is_same_time(&now.stx_ctime, &then->stx_ctime);
     return expected ? NULL : refusal_of_change(birth);
 }
 

@@ -151,7 +151,7 @@ static bool is_as_killed(const struct stage_known *known, const char *path)
 {
     struct statx file;
     return sys_statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &file) == 0 && file.stx_size == known->killed_size &&
-           file.stx_mtime.tv_sec == known->killed_mtime.tv_sec && file.stx_mtime.tv_nsec == known->killed_mtime.tv_nsec;
+           sys_is_same_time(&file.stx_mtime, &known->killed_mtime);
 }
 
 bool writers_left_spoilt(struct stage_known *known, const char *path)
