@@ -189,6 +189,7 @@ ParameterizedTest(int *number, atomic, an_idle_file_ends_as_in_place)
         place_remove(&place);
         cr_skip_test("%s needs %s, and root", name, same[*number].needs);
     }
+    place_share_build(&place);
     for (int shim = WITHOUT_SHIM; shim <= WITH_SHIM; shim++) {
         place_reset(&place);
         chmod(place.root, 0777); /* for a log by somebody else */

@@ -196,6 +196,7 @@ Test(cases, set_id_bits_are_kept_or_stripped_as_the_kernel_does_for_this_writer,
         place_remove(&place);
         cr_skip_test("needs root and setpriv");
     }
+    place_share_build(&place);
     for (size_t mode = 0; mode < sizeof modes / sizeof *modes; mode++)
         for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
             for (size_t writer = 0; writer < sizeof writers / sizeof *writers; writer++) {

@@ -125,6 +125,21 @@ void place_reset(struct place *place)
     unlink(place->log);
 }
 
+void place_share_build(struct place *place)
+{
+    static const char *const files[] = { "libetxtbsy.so", "tests/cases", "tests/target" };
+    char from[PATH_MAX], to[PATH_MAX];
+    snprintf(place->shared_build, sizeof place->shared_build, "%s/build", place->root);
+    snprintf(to, sizeof to, "%s/tests", place->shared_build);
+    cr_assert_eq(mkdir(place->shared_build, 0755), 0);
+    cr_assert_eq(mkdir(to, 0755), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(from, sizeof from, BUILD_DIR "/%s", files[i]);
+        snprintf(to, sizeof to, "%s/%s", place->shared_build, files[i]);
+        copy_file(from, to, 0755);
+    }
+}
+
 static char made[PATH_MAX / 4];
 static pid_t maker;
 
@@ -149,6 +164,7 @@ void place_make(struct place *place)
         atexit(remove_what_is_left);
     maker = getpid();
     chmod(place->root, 0755);
+    place->shared_build[0] = '\0';
     snprintf(place->directory, sizeof place->directory, "%s/dir", place->root);
     snprintf(place->target, sizeof place->target, "%s/target", place->directory);
     snprintf(place->new, sizeof place->new, "%s/new", place->root);
@@ -275,7 +291,7 @@ static void set_environment(const struct place *place, enum shim shim, const cha
     setenv("TARGET", place->target, 1);
     setenv("PROGRAM", place->target, 1);
     setenv("NEW", place->new, 1);
-    setenv("BUILD", BUILD_DIR, 1);
+    setenv("BUILD", place->shared_build[0] ? place->shared_build : BUILD_DIR, 1);
     unsetenv("LD_PRELOAD");
     /* Ours, and no keys of the library: it would say so. */
     unsetenv("ETXTBSY_TEST_ALL");
@@ -284,7 +300,13 @@ static void set_environment(const struct place *place, enum shim shim, const cha
     if (shim == WITH_SHIM) {
         setenv("ETXTBSY_LOG", place->log, 1);
         setenv("ETXTBSY_SYNC", "none", 1); /* what the order of syncs is has a test of its own */
-        setenv("LD_PRELOAD", PRELOAD, 1);
+        if (place->shared_build[0]) {
+            char library[PATH_MAX];
+            snprintf(library, sizeof library, "%s/libetxtbsy.so", place->shared_build);
+            setenv("LD_PRELOAD", library, 1);
+        } else {
+            setenv("LD_PRELOAD", PRELOAD, 1);
+        }
     }
     char *copy = environment ? strdup(environment) : NULL;
     for (char *word = copy ? strtok(copy, " ") : NULL; word; word = strtok(NULL, " "))

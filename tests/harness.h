@@ -28,6 +28,7 @@ struct place {
     char target[PATH_MAX / 2];    /* in the directory: a copy of TARGET_PROGRAM */
     char new[PATH_MAX / 2];       /* a copy of NEW_PROGRAM */
     char log[PATH_MAX / 2], out[PATH_MAX / 2], err[PATH_MAX / 2];
+    char shared_build[PATH_MAX / 3]; /* empty: BUILD_DIR serves */
 };
 
 /* Makes a place. Ends the test as skipped on a kernel that doesn't enforce ETXTBSY on that file system. */
@@ -38,6 +39,12 @@ void place_reset(struct place *);
 
 /* The same, but keeps the log. */
 void place_reset_files(struct place *);
+
+/*
+ * From now on $BUILD is in the place, with the library, the target and the new program in it: the build itself may be in a
+ * directory that other users can't look into.
+ */
+void place_share_build(struct place *);
 
 /* Kills what was started, removes everything. */
 void place_remove(struct place *);

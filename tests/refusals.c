@@ -78,6 +78,7 @@ static void expect_refusals(const struct refusal *refusals, size_t count)
 {
     struct place place;
     place_make(&place);
+    place_share_build(&place);
     for (size_t i = 0; i < count; i++) {
         expect_refusal(&place, &refusals[i]);
         place_reset(&place);
