@@ -105,14 +105,20 @@ static bool shorten(struct delivery *delivery)
     return delivery->cut_length > 0;
 }
 
-static struct statx stderr_then;
+/* What stderr was when the process started. */
+static struct {
+    bool known;
+    uint64_t device, inode;
+} stderr_then;
 
-void event_remember_stderr(void)
+AT_START void event_remember_stderr(void)
 {
-    if (sys_fstat(2, &stderr_then) < 0) {
-        stderr_then = (struct statx){ .stx_mode = S_IFREG }; /* closed: whatever file comes there isn't a log */
-        errno = 0;                                           /* as a program finds it (errno(3)) */
-    }
+    struct statx file = { 0 };
+    if (sys_fstat(2, &file) < 0) /* closed: whatever file comes there isn't a log */
+        errno = 0;               /* as a program finds it (errno(3)) */
+    stderr_then.known = true;
+    stderr_then.device = sys_device(&file);
+    stderr_then.inode = file.stx_ino;
 }
 
 /* A program that has closed stderr may have something of its own under number 2 by now: a data file, a connection. */
@@ -122,7 +128,8 @@ static bool is_somebodys_data(void)
     if (sys_fstat(2, &now) < 0)
         return true;
     bool may_be_data = S_ISREG(now.stx_mode) || S_ISSOCK(now.stx_mode) || S_ISBLK(now.stx_mode);
-    return stderr_then.stx_mode && may_be_data && !sys_same_file(&now, &stderr_then);
+    bool same = now.stx_ino == stderr_then.inode && sys_device(&now) == stderr_then.device;
+    return stderr_then.known && may_be_data && !same;
 }
 
 static void send_to_opened(int fd, const struct statx *file, struct delivery *delivery)

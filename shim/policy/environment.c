@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "../sys/lasting.h"
 #include "policy.h"
 
 #define PREFIX "ETXTBSY_"
@@ -11,27 +12,46 @@
 
 /*
  * Ends with an empty string. Of a variable that doesn't fit only the name is kept, with a value that no key takes, so that the
- * policy complains: nobody has 4 KiB of these.
+ * policy complains: nobody has 4 KiB of these, and most have so few that no memory need be mapped.
  */
-static char remembered[4096];
+#define MORE_SIZE 4096
 #define TOO_LONG "(too long)"
+static char few[512];
+static void *more;
+static char *remembered = few;
+
+static bool is_ours(const char *entry)
+{
+    return entry[0] == 'E' && !strncmp(entry, PREFIX, PREFIX_LENGTH);
+}
+
+static size_t find_room(char *const *environment)
+{
+    size_t needed = 1;
+    for (; *environment; environment++)
+        if (is_ours(*environment))
+            needed += strlen(*environment) + 1;
+    char *large = needed > sizeof few ? lasting_memory(&more, MORE_SIZE, LASTING_PRIVATE) : NULL;
+    remembered = large ? large : few;
+    return large ? MORE_SIZE : sizeof few;
+}
 
 void policy_remember_environment(char *const *environment)
 {
-    size_t length = 0;
+    size_t room = find_room(environment), length = 0;
     policy_foreseen = 0; /* by another library's constructor, that ran before ours, perhaps */
     for (; *environment; environment++) {
         const char *entry = *environment;
-        if (entry[0] != 'E' || strncmp(entry, PREFIX, PREFIX_LENGTH))
+        if (!is_ours(entry))
             continue;
         size_t size = strlen(entry) + 1;
-        if (size < sizeof remembered - length) {
+        if (size < room - length) {
             memcpy(remembered + length, entry, size);
             length += size;
             continue;
         }
         size_t name = strcspn(entry, "=") + 1;
-        if (name + sizeof TOO_LONG < sizeof remembered - length) {
+        if (name + sizeof TOO_LONG < room - length) {
             memcpy(remembered + length, entry, name);
             memcpy(remembered + length + name, TOO_LONG, sizeof TOO_LONG);
             length += name + sizeof TOO_LONG;

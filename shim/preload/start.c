@@ -1,4 +1,3 @@
-#include <string.h>
 #include <sys/auxv.h>
 
 #include "../event/event.h"
@@ -7,25 +6,31 @@
 #include "../remedy/run.h"
 #include "entries.h"
 
-#define PRELOAD "LD_PRELOAD="
-
 static bool is_relative(const char *list)
 {
     return list[0] != '/' && list[0] != '\0';
 }
 
-/* As strncmp would say; that would have to be looked up, in every process that starts. */
-static bool starts_with(const char *entry, const char *start)
+/* What the entry has behind `start`, else NULL. strncmp would have to be looked up, in every process that starts. */
+static inline const char *behind(const char *entry, const char *start)
 {
     for (; *start; entry++, start++)
         if (*entry != *start)
-            return false;
-    return true;
+            return NULL;
+    return entry;
 }
 
-static bool is_ours(const char *entry)
+static inline bool is_ours(const char *entry)
 {
-    return starts_with(entry, "ETXTBSY_");
+    const char prefix[] = "ETXTBSY_"; /* not a literal: see AT_START */
+    return behind(entry, prefix);
+}
+
+static inline bool is_relative_preload(const char *entry)
+{
+    const char name[] = "LD_PRELOAD=";
+    const char *list = behind(entry, name);
+    return list && is_relative(list);
 }
 
 static void take_ours_away(char **environment)
@@ -43,7 +48,7 @@ static void take_ours_away(char **environment)
  * its environment, and hands nothing of it on: a program that it starts with all its rights isn't in that mode. ld.so does the
  * same with the variables that are its own.
  */
-__attribute__((constructor)) static void enter(int argc, char **argv, char **environment)
+__attribute__((constructor)) AT_START static void enter(int argc, char **argv, char **environment)
 {
     (void)argc;
     (void)argv;
@@ -52,8 +57,8 @@ __attribute__((constructor)) static void enter(int argc, char **argv, char **env
     for (char **entry = environment; *entry; entry++) {
         if (**entry == 'E' && is_ours(*entry))
             ours = true;
-        else if (**entry == 'L' && starts_with(*entry, PRELOAD))
-            relative = is_relative(*entry + strlen(PRELOAD));
+        else if (**entry == 'L')
+            relative |= is_relative_preload(*entry);
     }
     if (likely(!ours && !relative))
         return;

@@ -7,6 +7,7 @@
 #include "../sys/call.h"
 #include "../sys/directory.h"
 #include "../sys/image.h"
+#include "../sys/lasting.h"
 #include "../sys/next.h"
 #include "../sys/process.h"
 #include "../sys/scratch.h"
@@ -173,7 +174,7 @@ static bool find_relative(const char *list, const char **item)
 
 void reach_make_absolute(char **environment)
 {
-    static char absolute[PATH_MAX]; /* stays in the environment */
+    static void *place; /* of what stays in the environment */
     int saved = errno;
     for (; *environment; environment++) {
         const char *item;
@@ -181,9 +182,11 @@ void reach_make_absolute(char **environment)
             continue;
         if (!find_relative(*environment + strlen(PRELOAD), &item))
             break;
-        char *directory = scratch_map(PATH_MAX);
-        struct text text = TEXT(absolute);
-        if (directory && sys_call(SYS_getcwd, directory, PATH_MAX) > 0 && directory[0] == '/') {
+        char *directory = scratch_map(PATH_MAX), *absolute = lasting_memory(&place, PATH_MAX, LASTING_PRIVATE);
+        struct text text = { 0 };
+        if (absolute)
+            text = text_over(absolute, PATH_MAX);
+        if (directory && absolute && sys_call(SYS_getcwd, directory, PATH_MAX) > 0 && directory[0] == '/') {
             text_bytes(&text, *environment, (size_t)(item - *environment));
             text_add(&text, directory);
             text_add(&text, "/");

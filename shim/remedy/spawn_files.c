@@ -3,30 +3,34 @@
 #include <unistd.h>
 
 #include "../policy/policy.h"
+#include "../sys/lasting.h"
 #include "release.h"
 #include "write.h"
 
 #define OUT_OF_THE_WAY 256
 
 /* Which descriptor belongs to which file actions; taken and given back by compare-and-swap on `actions`. */
-static struct {
+struct file {
     const void *actions;
     int fd;
     bool truncates, used;
-} table[STAGES_KNOWN_MAX];
+};
 
-#define SLOTS (sizeof table / sizeof *table)
+#define FILES STAGES_KNOWN_MAX
+
+static void *table; /* of FILES; NULL as long as there has been none */
 
 int spawn_files_count;
 
 static bool remember(const void *actions, int fd, int flags)
 {
-    for (size_t i = 0; i < SLOTS; i++) {
+    struct file *files = lasting_memory(&table, FILES * sizeof *files, LASTING_PRIVATE);
+    for (size_t i = 0; files && i < FILES; i++) {
         const void *none = NULL;
-        if (__atomic_compare_exchange_n(&table[i].actions, &none, actions, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            table[i].fd = fd;
-            table[i].truncates = flags & O_TRUNC;
-            table[i].used = false;
+        if (__atomic_compare_exchange_n(&files[i].actions, &none, actions, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            files[i].fd = fd;
+            files[i].truncates = flags & O_TRUNC;
+            files[i].used = false;
             __atomic_add_fetch(&spawn_files_count, 1, __ATOMIC_RELEASE);
             return true;
         }
@@ -94,27 +98,30 @@ int spawn_files_open(const void *actions, const char *path, int flags, mode_t mo
 void spawn_files_rewind(const void *actions)
 {
     int saved = errno;
-    for (size_t i = 0; actions && i < SLOTS; i++)
-        if (table[i].actions == actions && sys_lseek(table[i].fd, 0, SEEK_SET) == 0 && table[i].truncates)
-            sys_ftruncate(table[i].fd, 0);
+    const struct file *files = table;
+    for (size_t i = 0; files && actions && i < FILES; i++)
+        if (files[i].actions == actions && sys_lseek(files[i].fd, 0, SEEK_SET) == 0 && files[i].truncates)
+            sys_ftruncate(files[i].fd, 0);
     errno = saved;
 }
 
 void spawn_files_used(const void *actions)
 {
-    for (size_t i = 0; actions && i < SLOTS; i++)
-        if (table[i].actions == actions)
-            table[i].used = true;
+    struct file *files = table;
+    for (size_t i = 0; files && actions && i < FILES; i++)
+        if (files[i].actions == actions)
+            files[i].used = true;
 }
 
 void spawn_files_close(const char *op, const void *actions)
 {
-    for (size_t i = 0; i < SLOTS; i++) {
-        if (table[i].actions != actions)
+    struct file *files = table;
+    for (size_t i = 0; files && i < FILES; i++) {
+        if (files[i].actions != actions)
             continue;
-        int fd = table[i].fd;
-        bool used = table[i].used;
-        __atomic_store_n(&table[i].actions, NULL, __ATOMIC_RELEASE);
+        int fd = files[i].fd;
+        bool used = files[i].used;
+        __atomic_store_n(&files[i].actions, NULL, __ATOMIC_RELEASE);
         __atomic_sub_fetch(&spawn_files_count, 1, __ATOMIC_RELEASE);
         if (used)
             close_stage(op, fd);

@@ -1,29 +1,38 @@
 #include "known.h"
 
 #include <stddef.h>
-#include <string.h>
+
+#include "../sys/lasting.h"
 
 enum { FREE, FILLING, LIVE, STATE_MASK = 3, NEXT_USE = 4 };
 
-/* Never touched, so never in memory, but for the slots that are in use: whether they are is said beside the table. */
-static struct stage_known table[STAGES_KNOWN_MAX];
+/* Mapped for the first stage, and then in memory as far as slots have been in use: whether they are is said beside the table. */
+static void *table;
+
+static struct stage_known *slot(size_t i)
+{
+    return (struct stage_known *)table + i;
+}
 
 /* Free, filling or live, and which use of the slot this is. */
 static unsigned states[STAGES_KNOWN_MAX];
 
 static unsigned *state_of(const struct stage_known *known)
 {
-    return &states[known - table];
+    return &states[known - slot(0)];
 }
 
 int stage_known_count;
 
 struct stage_known *known_reserve(void)
 {
-    for (struct stage_known *known = table; known < table + STAGES_KNOWN_MAX; known++) {
-        unsigned state = __atomic_load_n(state_of(known), __ATOMIC_RELAXED);
-        if ((state & STATE_MASK) == FREE && __atomic_compare_exchange_n(state_of(known), &state, state + NEXT_USE + FILLING, false,
+    if (!lasting_memory(&table, STAGES_KNOWN_MAX * sizeof(struct stage_known), LASTING_PRIVATE))
+        return NULL;
+    for (size_t i = 0; i < STAGES_KNOWN_MAX; i++) {
+        unsigned state = __atomic_load_n(&states[i], __ATOMIC_RELAXED);
+        if ((state & STATE_MASK) == FREE && __atomic_compare_exchange_n(&states[i], &state, state + NEXT_USE + FILLING, false,
                                                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            struct stage_known *known = slot(i);
             known->pending = false;
             known->error = 0;
             known->bereaved = 0;
@@ -67,10 +76,10 @@ void known_forget(struct known_use use)
 
 struct known_use known_next(const struct stage_known *previous)
 {
-    for (struct stage_known *known = previous ? table + (previous - table) + 1 : table; known < table + STAGES_KNOWN_MAX; known++) {
-        unsigned state = __atomic_load_n(state_of(known), __ATOMIC_ACQUIRE);
+    for (size_t i = previous ? (size_t)(previous - slot(0)) + 1 : 0; i < STAGES_KNOWN_MAX; i++) {
+        unsigned state = __atomic_load_n(&states[i], __ATOMIC_ACQUIRE);
         if ((state & STATE_MASK) == LIVE)
-            return (struct known_use){ known, state };
+            return (struct known_use){ slot(i), state };
     }
     return (struct known_use){ 0 };
 }

@@ -39,7 +39,7 @@ struct stage_known {
 /* How many are live: zero in nearly every process, and all that a wrapper looks at before it goes straight on. */
 extern int stage_known_count __attribute__((visibility("hidden")));
 
-/* A slot to fill, or NULL when all are taken. Then known_publish, or known_abandon. */
+/* A slot to fill, or NULL when all are taken or there is no memory. Then known_publish, or known_abandon. */
 struct stage_known *known_reserve(void);
 void known_publish(struct stage_known *);
 void known_abandon(struct stage_known *);

@@ -1,8 +1,8 @@
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "../sys/directory.h"
+#include "../sys/lasting.h"
 #include "../sys/text.h"
 #include "own.h"
 #include "stage.h"
@@ -23,31 +23,19 @@ struct writer {
 #define DYING_TRIES 20
 #define DYING_PAUSE_NS 1000000
 
-static struct writer *page;
+static void *page; /* of struct writer; NULL as long as there has been no stage */
 
 void stage_share_writers(void)
 {
-#ifdef __i386__
-    const long mmap_number = SYS_mmap2;
-#else
-    const long mmap_number = SYS_mmap;
-#endif
-    int saved = errno;
-    struct writer *none = NULL;
-    if (__atomic_load_n(&page, __ATOMIC_ACQUIRE))
-        return;
-    long fresh = sys_call(mmap_number, 0L, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1L, 0L);
-    if (fresh != -1 &&
-        !__atomic_compare_exchange_n(&page, &none, (struct writer *)fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        sys_call(SYS_munmap, fresh, PAGE_SIZE);
-    errno = saved;
+    lasting_memory(&page, PAGE_SIZE, LASTING_SHARED);
 }
 
 /* What isn't a stage is noted, too: then nothing is assumed about the process. */
 static void note(pid_t pid, const struct statx *output)
 {
-    if (page)
-        page[(unsigned)pid % WRITERS] = (struct writer){ pid, sys_device(output), output->stx_ino };
+    struct writer *writers = page;
+    if (writers)
+        writers[(unsigned)pid % WRITERS] = (struct writer){ pid, sys_device(output), output->stx_ino };
 }
 
 void stage_note_writer(void)
@@ -127,7 +115,7 @@ void stage_note_child(pid_t child)
 void stage_writer_ended(pid_t pid, bool killed)
 {
     int saved = errno;
-    struct writer *writer = page ? &page[(unsigned)pid % WRITERS] : NULL;
+    struct writer *writers = page, *writer = writers ? &writers[(unsigned)pid % WRITERS] : NULL;
     if (!writer || writer->pid != pid) {
         if (killed)
             note_unborn();
@@ -142,8 +130,9 @@ void stage_writer_ended(pid_t pid, bool killed)
 
 static void look(struct stage_known *known)
 {
-    for (size_t i = 0; page && i < WRITERS; i++)
-        if (page[i].pid && page[i].inode == known->inode && page[i].device == known->device && is_killed(page[i].pid))
+    const struct writer *writers = page;
+    for (size_t i = 0; writers && i < WRITERS; i++)
+        if (writers[i].pid && writers[i].inode == known->inode && writers[i].device == known->device && is_killed(writers[i].pid))
             note_killed(known, ANYWAY);
 }
 

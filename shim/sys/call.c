@@ -6,7 +6,7 @@
  */
 #if defined(__x86_64__)
 
-static long enter_kernel(long number, long a, long b, long c, long d, long e, long f)
+AT_START static long enter_kernel(long number, long a, long b, long c, long d, long e, long f)
 {
     register long fourth __asm__("r10") = d, fifth __asm__("r8") = e, sixth __asm__("r9") = f;
     long result = number;
@@ -19,7 +19,7 @@ static long enter_kernel(long number, long a, long b, long c, long d, long e, lo
 
 #elif defined(__aarch64__)
 
-static long enter_kernel(long number, long a, long b, long c, long d, long e, long f)
+AT_START static long enter_kernel(long number, long a, long b, long c, long d, long e, long f)
 {
     register long result __asm__("x0") = a, second __asm__("x1") = b, third __asm__("x2") = c, fourth __asm__("x3") = d,
                          fifth __asm__("x4") = e, sixth __asm__("x5") = f, call __asm__("x8") = number;
@@ -47,7 +47,7 @@ sys_function *sys_entry = call_first;
 /* The kernel answers with an errno as a small negative number. */
 #define ERRNO_MAX 4095
 
-static long call_kernel(long number, long a, long b, long c, long d, long e, long f)
+AT_START static long call_kernel(long number, long a, long b, long c, long d, long e, long f)
 {
     long result = enter_kernel(number, a, b, c, d, e, f);
     if (unlikely((unsigned long)result >= (unsigned long)-ERRNO_MAX)) {

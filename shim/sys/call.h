@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -44,6 +45,12 @@ extern sys_function *sys_entry;
 
 #define likely(condition) __builtin_expect(!!(condition), 1)
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
+
+/*
+ * For what runs in every process that starts: it stands together, right behind the tables that ld.so reads, and uses no constant that
+ * stands elsewhere, so that the kernel has to bring in one piece of the library alone (it maps 64 KiB at a page fault).
+ */
+#define AT_START __attribute__((section(".text.startup")))
 
 /* For somebody else, who may ask for the flags: with these and no others. */
 static inline int sys_openat_as(int dirfd, const char *path, int flags, mode_t mode)
@@ -78,7 +85,8 @@ static inline int sys_statx(int dirfd, const char *path, int flags, struct statx
 
 static inline int sys_fstat(int fd, struct statx *answer)
 {
-    return sys_statx(fd, "", AT_EMPTY_PATH, answer);
+    const char empty = '\0'; /* not a literal: see AT_START */
+    return sys_statx(fd, &empty, AT_EMPTY_PATH, answer);
 }
 
 /* Whether the effective ids may, as open and execve ask; kernels before 5.8 know only the real ones. */
@@ -207,6 +215,23 @@ static inline int64_t sys_lseek(int fd, int64_t offset, int whence)
 static inline ssize_t sys_getdents(int fd, void *buffer, size_t size)
 {
     return sys_call(SYS_getdents64, fd, buffer, size);
+}
+
+/* Zeroed memory, private to this process or (MAP_SHARED) shared with the children that it forks; NULL with errno where there is none. */
+static inline void *sys_map(size_t size, int sharing)
+{
+#ifdef __i386__
+    const long number = SYS_mmap2;
+#else
+    const long number = SYS_mmap;
+#endif
+    long address = sys_call(number, 0L, size, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1L, 0L);
+    return address == -1 ? NULL : (void *)address;
+}
+
+static inline void sys_unmap(void *memory, size_t size)
+{
+    sys_call(SYS_munmap, memory, size);
 }
 
 static inline pid_t sys_getpid(void)
