@@ -35,8 +35,11 @@ no-command:
 # ---- the library ------------------------------------------------------------------------------------------------------------
 
 # Loaded into every process on the machine, so: no start files, no separate code segment, lazy binding, the quick hash.
-LINK = -shared -nostartfiles -Wl,--gc-sections -Wl,--hash-style=gnu -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,lazy -Wl,-Bsymbolic \
+LINK = -shared -nostartfiles -Wl,--gc-sections -Wl,--hash-style=gnu -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,lazy -Wl,-Bsymbolic-functions \
        -Wl,--as-needed -Wl,-z,defs -Wl,-soname,libetxtbsy.so
+
+# Its string functions call no others, least of all themselves.
+$(BUILD)/obj/preload/string.o: SIZE = $(SMALL) -fno-builtin
 
 $(BUILD)/libetxtbsy.so: $(call objects,$(FLOORS)) $(BUILD)/exports.map
 	$(CC) $(CFLAGS) $(LINK) -Wl,--version-script=$(BUILD)/exports.map -o $@ $(call objects,$(FLOORS))

@@ -5,6 +5,7 @@
 
 #include "../sys/call.h"
 #include "../sys/clock.h"
+#include "../sys/process.h"
 #include "../sys/text.h"
 #include "host.h"
 
@@ -75,7 +76,7 @@ static void report(struct holders_scan *scan, pid_t pid, enum holder_how how, in
     char name[NAME_SIZE];
     struct statx directory;
     struct host_process process;
-    uint64_t ticks = getauxval(AT_CLKTCK);
+    uint64_t ticks = process_auxiliary(AT_CLKTCK, 100);
     ssize_t length = sys_readlink(file_of(name, pid, "/exe"), holder->exe, sizeof holder->exe - 1);
 
     holder->exe[length > 0 ? length : 0] = '\0';
@@ -86,7 +87,7 @@ static void report(struct holders_scan *scan, pid_t pid, enum holder_how how, in
     holder->uid = sys_statx(AT_FDCWD, file_of(name, pid, ""), 0, &directory) == 0 ? directory.stx_uid : 0;
     host_process(&process, name);
     memcpy(holder->comm, process.comm, sizeof holder->comm);
-    holder->started_ns = boot_ns() + process.start_ticks * (CLOCK_SECOND / (ticks ? ticks : 100));
+    holder->started_ns = boot_ns() + process.start_ticks * (CLOCK_SECOND / ticks);
     scan->found_count++;
     scan->found(scan->context, holder);
 }

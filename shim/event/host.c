@@ -1,7 +1,6 @@
 #include "host.h"
 
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/utsname.h>
 
 #include "../sys/call.h"
@@ -168,7 +167,7 @@ static void find_invocation(struct host *host)
     text_add(&text, host->unit);
     ssize_t length = host->unit[0] ? sys_readlink(path, id, sizeof id - 1) : 0;
     id[length > 0 ? length : 0] = '\0';
-    if (take_invocation(host, id) || getauxval(AT_SECURE))
+    if (take_invocation(host, id) || process_is_secure())
         return;
 
     const char *entry;

@@ -24,11 +24,11 @@ struct key {
     uint64_t built_in[POLICY_OPERATIONS];
 };
 
-extern const struct key policy_keys[POLICY_KEYS];
+extern const struct key policy_keys[POLICY_KEYS] __attribute__((visibility("hidden")));
 
 /* For each operation a set of the actions that it allows. */
-extern const unsigned policy_allowed_actions[POLICY_OPERATIONS];
-extern const char policy_expected_action[POLICY_OPERATIONS][48];
+extern const unsigned policy_allowed_actions[POLICY_OPERATIONS] __attribute__((visibility("hidden")));
+extern const char policy_expected_action[POLICY_OPERATIONS][48] __attribute__((visibility("hidden")));
 
 /*
  * Reads `text` as a value of `key` for `operation`. Returns NULL when it is one, else what was expected. A KIND_SINKS value

@@ -1,9 +1,8 @@
-#include <sys/auxv.h>
-
 #include "../event/event.h"
 #include "../policy/policy.h"
 #include "../remedy/reach.h"
 #include "../remedy/run.h"
+#include "../sys/process.h"
 #include "entries.h"
 
 static bool is_relative(const char *list)
@@ -54,15 +53,14 @@ __attribute__((constructor)) AT_START static void enter(int argc, char **argv, c
     (void)argv;
     bool ours = false, relative = false;
     event_remember_stderr();
-    for (char **entry = environment; *entry; entry++) {
-        if (**entry == 'E' && is_ours(*entry))
-            ours = true;
-        else if (**entry == 'L')
+    for (char **entry = environment; *entry; entry++)
+        if (unlikely((**entry | 9) == ('E' | 9))) { /* E or L, and few others: one comparison for nearly all */
+            ours |= is_ours(*entry);
             relative |= is_relative_preload(*entry);
-    }
+        }
     if (likely(!ours && !relative))
         return;
-    if (getauxval(AT_SECURE)) {
+    if (process_is_secure()) {
         take_ours_away(environment);
         return;
     }

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 /* How many such descriptors there are. They outlive their stages, which are published when a program can't adopt them. */
-extern int spawn_files_count;
+extern int spawn_files_count __attribute__((visibility("hidden")));
 
 /*
  * A descriptor to be used in place of the open, or -1 when the file isn't busy, isn't to be redirected, or can't be. `actions`

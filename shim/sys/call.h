@@ -23,7 +23,7 @@
 
 /* The function that every system call goes through. */
 typedef long sys_function(long number, long a, long b, long c, long d, long e, long f);
-extern sys_function *sys_entry;
+extern sys_function *sys_entry __attribute__((visibility("hidden")));
 
 /* sys_call(number, …): up to six arguments, numbers or pointers; those that are left out are 0. */
 #define sys_call(...) SYS_PAD(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
@@ -245,6 +245,24 @@ static inline uid_t sys_geteuid(void)
     return (uid_t)sys_call(SYS_geteuid32);
 #else
     return (uid_t)sys_call(SYS_geteuid);
+#endif
+}
+
+static inline uid_t sys_getuid(void)
+{
+#ifdef __i386__
+    return (uid_t)sys_call(SYS_getuid32);
+#else
+    return (uid_t)sys_call(SYS_getuid);
+#endif
+}
+
+static inline gid_t sys_getgid(void)
+{
+#ifdef __i386__
+    return (gid_t)sys_call(SYS_getgid32);
+#else
+    return (gid_t)sys_call(SYS_getgid);
 #endif
 }
 

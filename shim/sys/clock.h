@@ -17,7 +17,7 @@ uint64_t clock_ns(clockid_t clock);
  * Sleeps for `ns`, or until a signal handler has run. A cancellation point, so that a thread in a long wait can be
  * cancelled, except in a vfork child, where cancelling would unwind the parent's stack.
  */
-extern void (*clock_sleep)(uint64_t ns);
+extern void (*clock_sleep)(uint64_t ns) __attribute__((visibility("hidden")));
 
 /* The same, and never a cancellation point. */
 void clock_rest(uint64_t ns);

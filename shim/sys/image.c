@@ -3,7 +3,6 @@
 #include <elf.h>
 #include <link.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "call.h"
 #include "directory.h"
@@ -80,7 +79,7 @@ static bool gains_privilege(int fd, const struct statx *file)
 {
     char capability[64];
     uid_t uid = sys_geteuid();
-    if (getuid() != uid || getgid() != sys_getegid()) /* AT_SECURE for whatever is started now */
+    if (sys_getuid() != uid || sys_getgid() != sys_getegid()) /* AT_SECURE for whatever is started now */
         return true;
     if ((file->stx_mode & S_ISUID) && file->stx_uid != uid)
         return true;

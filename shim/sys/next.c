@@ -5,10 +5,12 @@
 #include <link.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/auxv.h>
 
 #include "symbols.h"
 #include "text.h"
+
+/* Our own: so that its address is no entry of a table, for ld.so to fill in. */
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((visibility("hidden")));
 
 struct search {
     const char *name;     /* NULL: only for ourselves */
@@ -28,22 +30,29 @@ static void look_at(struct search *search, const char *path, ElfW(Addr) base, co
         search->own_path = path;
 }
 
-/* The loader's list. It hangs on an entry that ld.so fills in for debuggers; only programs have it, not libraries run as such. */
+/*
+ * Our own entry in the loader's list. ld.so leaves it for itself in the second word of the table of what it binds lazily (the
+ * machines' psABI), and not there where it binds all at once (LD_BIND_NOW). The way of debuggers, from the program's headers, would
+ * need getauxval, whose symbol version costs 350 instructions in every process that starts.
+ */
+static const struct link_map *own_object(void)
+{
+#if defined __x86_64__ || defined __i386__ || defined __aarch64__
+    for (const ElfW(Dyn) *entry = _DYNAMIC; entry->d_tag != DT_NULL; entry++)
+        if (entry->d_tag == DT_PLTGOT) {
+            const struct link_map *own = ((const struct link_map *const *)entry->d_un.d_ptr)[1];
+            return own && own->l_ld == _DYNAMIC ? own : NULL;
+        }
+#endif
+    return NULL;
+}
+
 static const struct link_map *loaded_objects(void)
 {
-    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR), *dynamic = NULL, *own = NULL;
-    for (unsigned long i = 0, count = getauxval(AT_PHNUM); headers && i < count; i++)
-        if (headers[i].p_type == PT_DYNAMIC)
-            dynamic = headers + i;
-        else if (headers[i].p_type == PT_PHDR)
-            own = headers + i;
-    if (!dynamic || !own)
-        return NULL;
-    ElfW(Addr) base = (ElfW(Addr))headers - own->p_vaddr;
-    for (const ElfW(Dyn) *entry = (const ElfW(Dyn) *)(base + dynamic->p_vaddr); entry->d_tag != DT_NULL; entry++)
-        if (entry->d_tag == DT_DEBUG && entry->d_un.d_ptr)
-            return ((const struct r_debug *)entry->d_un.d_ptr)->r_map;
-    return NULL;
+    const struct link_map *object = own_object();
+    while (object && object->l_prev)
+        object = object->l_prev;
+    return object;
 }
 
 /* Up to libc itself nothing of the list ever changes, whatever other threads load and unload. */

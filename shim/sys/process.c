@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 
 #include "call.h"
@@ -38,6 +39,23 @@ char **process_environment(void)
     if (!environment)
         environment = next_shared("__environ");
     return environment ? *environment : NULL;
+}
+
+unsigned long process_auxiliary(unsigned long type, unsigned long unknown)
+{
+    /* Looked up like this, it costs nothing in a process that doesn't ask: see next.c. */
+    unsigned long (*find)(unsigned long) = (unsigned long (*)(unsigned long))next_shared("getauxval");
+    int saved = errno;
+    errno = 0;
+    unsigned long value = find ? find(type) : 0;
+    bool known = find && (value || errno != ENOENT);
+    errno = saved;
+    return known ? value : unknown;
+}
+
+bool process_is_secure(void)
+{
+    return process_auxiliary(AT_SECURE, 1);
 }
 
 unsigned process_threads(void)

@@ -25,6 +25,12 @@ void process_let_cancellation(int held);
 /* The variables of the process as they are now; NULL where it has cleared them. */
 char **process_environment(void);
 
+/* What the kernel has handed to the program for `type` (getauxval(3)); `unknown` where that can't be found out. */
+unsigned long process_auxiliary(unsigned long type, unsigned long unknown);
+
+/* Whether it has more rights than who started it (set-id, file capabilities), so that its environment isn't to be trusted. */
+bool process_is_secure(void);
+
 /* How many threads the process has; 1 where that can't be found out. */
 unsigned process_threads(void);
 

@@ -7,6 +7,13 @@
 
 #define VERSION_HIDDEN 0x8000 /* of several versions, not the one that a program is linked with today */
 
+/* What an indirect function is told. */
+#ifdef __aarch64__
+#define HARDWARE getauxval(AT_HWCAP)
+#else
+#define HARDWARE 0
+#endif
+
 struct tables {
     const ElfW(Sym) * symbols;
     const char *strings;
@@ -96,7 +103,7 @@ void *symbol_find(ElfW(Addr) base, const ElfW(Dyn) * dynamic, const char *name)
     if (!symbol)
         return NULL;
     ElfW(Addr) address = base + symbol->st_value;
-    if (ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC) /* the argument is aarch64's; others take none */
-        return ((void *(*)(unsigned long))address)(getauxval(AT_HWCAP));
+    if (ELF64_ST_TYPE(symbol->st_info) == STT_GNU_IFUNC)
+        return ((void *(*)(unsigned long))address)(HARDWARE);
     return (void *)address;
 }
