@@ -47,8 +47,8 @@ extern sys_function *sys_entry __attribute__((visibility("hidden")));
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
 /*
- * For what runs in every process that starts: it stands together, right behind the tables that ld.so reads, and uses no constant that
- * stands elsewhere, so that the kernel has to bring in one piece of the library alone (it maps 64 KiB at a page fault).
+ * For what runs in every process that starts: it stands together, right behind the tables that ld.so reads, and uses no constant
+ * that stands elsewhere, so that the kernel has to bring in one piece of the library alone (it maps 64 KiB at a page fault).
  */
 #define AT_START __attribute__((section(".text.startup")))
 
@@ -217,7 +217,8 @@ static inline ssize_t sys_getdents(int fd, void *buffer, size_t size)
     return sys_call(SYS_getdents64, fd, buffer, size);
 }
 
-/* Zeroed memory, private to this process or (MAP_SHARED) shared with the children that it forks; NULL with errno where there is none. */
+/* Zeroed memory, private to this process or (MAP_SHARED) shared with the children that it forks; NULL with errno where there is
+ * none. */
 static inline void *sys_map(size_t size, int sharing)
 {
 #ifdef __i386__

@@ -28,6 +28,7 @@ extern char **environ;
 
 #define SHIM "LD_PRELOAD=" BUILD_DIR "/libetxtbsy.so"
 #define EMPTY_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/empty.so"
+#define LEAST_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/least.so"
 #define TINY BUILD_DIR "/bench/tiny"
 
 #define must(condition)                                                                                                            \

@@ -28,6 +28,7 @@ start() {
     "$bench/start" 3000 "$PWD/conf"
     counted start-instructions plain "" "$bench/tiny"
     counted start-instructions empty "$bench/empty.so" "$bench/tiny"
+    counted start-instructions least "$bench/least.so" "$bench/tiny"
     counted start-instructions shim "$library" "$bench/tiny"
     "$bench/pages" 20
     strip -o stripped.so "$library"
@@ -67,7 +68,8 @@ programs() {
         seq -f 'rule%g' -s ' ' 1000
         seq -f 'rule%g:; @true' 1000
     } >rules/Makefile
-    "$bench/beside" make 12 plain "make -s -C rules" shim "LD_PRELOAD=$library make -s -C rules"
+    "$bench/beside" make 12 plain "make -s -C rules" shim "LD_PRELOAD=$library make -s -C rules" \
+        least "LD_PRELOAD=$bench/least.so make -s -C rules"
     if ! "$scripts/fetch-source.sh" "$bench/source" hello >/dev/null 2>&1; then
         say "the source of hello can't be had: ./configure is left out"
         return

@@ -19,6 +19,7 @@ int main(int argc, char **argv)
         { "plain", { NULL } },
         { "plain-again", { NULL } },
         { "empty", { (char *)EMPTY_LIBRARY } },
+        { "least", { (char *)LEAST_LIBRARY } },
         { "shim", { (char *)SHIM } },
         { "configured",
           { (char *)SHIM, configuration, (char *)"ETXTBSY_LOG=/var/log/etxtbsy.json", (char *)"ETXTBSY_EXEC_MAX_WAIT=20s" } },
