@@ -78,6 +78,7 @@ TestSuite(sinks, .init = enter, .fini = leave, .timeout = 30);
 
 static struct event an_event(const char *verdict)
 {
+    static const struct host host = { .pid = 17, .parent = 16, .name = "machine" };
     return (struct event){
         .event = "wait",
         .op = "execve",
@@ -91,6 +92,9 @@ static struct event an_event(const char *verdict)
         .attempts = 2,
         .waited_ns = 1500000,
         .held_fd = -1,
+        .host = &host,
+        .comm = "cp",
+        .exe = "/usr/bin/cp",
     };
 }
 

@@ -57,9 +57,19 @@ static void note_complaint(void *context, const struct policy_complaint *complai
     complaints->first = *complaint;
 }
 
+static void learn_host(struct intervention *intervention)
+{
+    if (!intervention->event.host)
+        intervention->event.host = host_learn(&intervention->host, &intervention->scan.lines);
+}
+
 static void say_complaint(struct intervention *intervention, const struct complaints *complaints)
 {
+    learn_host(intervention);
     struct event event = { .op = intervention->event.op,
+                           .host = intervention->event.host,
+                           .comm = intervention->comm,
+                           .exe = intervention->exe,
                            .path = complaints->file,
                            .held_fd = -1,
                            .error = EINVAL,
@@ -221,10 +231,7 @@ static size_t compose(struct intervention *intervention, const char *event, cons
     intervention->event.event = event;
     intervention->event.outcome = outcome;
     intervention->event.verdict = verdict;
-    if (!intervention->event.host) {
-        host_learn(&intervention->host);
-        intervention->event.host = &intervention->host;
-    }
+    learn_host(intervention);
     struct text message = TEXT(intervention->message);
     message_add(&message, &intervention->event);
     intervention->event.message = intervention->message;
