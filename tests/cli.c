@@ -608,7 +608,7 @@ Test(example, says_what_is_built_in)
 
 /* ---- event.schema.json ---- */
 
-static const struct host a_host = { .pid = 17, .parent = 16, .name = "machine" };
+static const struct host a_host = { .pid = 17, .parent = 16, .thread = 17, .name = "machine" };
 
 static struct event good_event(void)
 {

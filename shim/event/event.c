@@ -62,8 +62,8 @@ static void add_process(struct json *json, const struct event *event)
 {
     json_number(json, "pid", (uint64_t)event->host->pid);
     json_number(json, "ppid", (uint64_t)event->host->parent);
-    json_number(json, "tid", (uint64_t)sys_call(SYS_gettid));
-    json_number(json, "uid", sys_geteuid());
+    json_number(json, "tid", (uint64_t)event->host->thread);
+    json_number(json, "uid", event->host->user);
     json_path(json, "comm", event->comm);
 }
 

@@ -271,13 +271,18 @@ static struct host known;
 static int known_state;
 enum { UNKNOWN, FILLING, KNOWN };
 
-const struct host *host_learn(struct host *host, struct lines *lines)
+void host_learn(struct host *host, struct lines *lines)
 {
-    pid_t pid = sys_getpid(), parent = (pid_t)sys_call(SYS_getppid);
-    if (__atomic_load_n(&known_state, __ATOMIC_ACQUIRE) == KNOWN && known.pid == pid && known.parent == parent)
-        return &known;
     int saved = errno, unknown = UNKNOWN;
-    *host = (struct host){ .pid = pid, .parent = parent };
+    bool is_known = __atomic_load_n(&known_state, __ATOMIC_ACQUIRE) == KNOWN;
+    pid_t thread = (pid_t)sys_call(SYS_gettid), parent = (pid_t)sys_call(SYS_getppid);
+    pid_t pid = is_known && known.pid == thread ? thread : sys_getpid(); /* a first thread has the number of its process */
+    is_known = is_known && known.pid == pid && known.parent == parent;
+    *host = is_known ? known : (struct host){ .pid = pid, .parent = parent };
+    host->thread = thread;
+    host->user = sys_geteuid();
+    if (is_known)
+        return;
     find_out(host, lines);
     if (!process_borrows_memory() &&
         __atomic_compare_exchange_n(&known_state, &unknown, FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
@@ -285,5 +290,4 @@ const struct host *host_learn(struct host *host, struct lines *lines)
         __atomic_store_n(&known_state, KNOWN, __ATOMIC_RELEASE);
     }
     errno = saved;
-    return host;
 }

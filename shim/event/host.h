@@ -14,8 +14,9 @@
 #define HOST_ANCESTORS 4
 
 struct host {
-    pid_t pid, parent; /* whose facts these are */
-    char name[65];     /* of the machine */
+    pid_t pid, parent, thread;
+    uid_t user;    /* effective */
+    char name[65]; /* of the machine */
     char boot_id[40];
     char unit[256];
     char invocation_id[36];
@@ -24,11 +25,11 @@ struct host {
 };
 
 /*
- * All of it, for the calling process: in `host`, or where it is remembered since the line before; unless the parent is another one
- * now. A process that is moved to another unit, which a service manager does before the exec, is said to be where it was. `lines`
- * is room to read in.
+ * All of it, for the calling process and thread. What comes behind `user` is remembered for the next line, unless the parent is
+ * another one then: a process that is moved to another unit, which a service manager does before the exec, is said to be where it
+ * was. `lines` is room to read in.
  */
-const struct host *host_learn(struct host *host, struct lines *lines);
+void host_learn(struct host *, struct lines *);
 
 /*
  * The systemd unit of a process (`directory` is its directory in /proc, such as "/proc/self"): the service, scope, ... that its

@@ -158,10 +158,11 @@ static bool find_directory(struct statx *directory, char *path)
  * In a directory where anybody may make files only our own file is taken, or one of the directory's owner, and none that has
  * another name: it would be somebody's trap (the kernel's fs.protected_regular and protected_hardlinks, which may be off).
  */
-static bool is_trap(char *path, const struct statx *file)
+static bool is_trap(char *path, const struct statx *file, const struct event *event)
 {
     struct statx directory;
-    bool ours = file->stx_uid == sys_geteuid(), has_other_names = S_ISREG(file->stx_mode) && file->stx_nlink > 1;
+    bool ours = file->stx_uid == (event->host ? event->host->user : sys_geteuid());
+    bool has_other_names = S_ISREG(file->stx_mode) && file->stx_nlink > 1;
     if (S_ISBLK(file->stx_mode) || S_ISDIR(file->stx_mode))
         return true;
     if (S_ISCHR(file->stx_mode) || (ours && !has_other_names))
@@ -176,7 +177,7 @@ static void send_to_file(char *path, struct delivery *delivery)
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     struct statx file;
     int fd = sys_openat(AT_FDCWD, path, flags, 0640);
-    if (fd >= 0 && sys_fstat(fd, &file) == 0 && !is_trap(path, &file))
+    if (fd >= 0 && sys_fstat(fd, &file) == 0 && !is_trap(path, &file, delivery->event))
         send_to_opened(fd, &file, delivery);
     sys_close_quietly(fd);
 }

@@ -57,17 +57,11 @@ static void note_complaint(void *context, const struct policy_complaint *complai
     complaints->first = *complaint;
 }
 
-static void learn_host(struct intervention *intervention)
-{
-    if (!intervention->event.host)
-        intervention->event.host = host_learn(&intervention->host, &intervention->scan.lines);
-}
-
 static void say_complaint(struct intervention *intervention, const struct complaints *complaints)
 {
-    learn_host(intervention);
+    host_learn(&intervention->host, &intervention->scan.lines);
     struct event event = { .op = intervention->event.op,
-                           .host = intervention->event.host,
+                           .host = &intervention->host,
                            .comm = intervention->comm,
                            .exe = intervention->exe,
                            .path = complaints->file,
@@ -231,7 +225,8 @@ static size_t compose(struct intervention *intervention, const char *event, cons
     intervention->event.event = event;
     intervention->event.outcome = outcome;
     intervention->event.verdict = verdict;
-    learn_host(intervention);
+    host_learn(&intervention->host, &intervention->scan.lines);
+    intervention->event.host = &intervention->host;
     struct text message = TEXT(intervention->message);
     message_add(&message, &intervention->event);
     intervention->event.message = intervention->message;

@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char line[EVENT_LINE_SIZE + 1], path[PATH_MAX], target[PATH_MAX], stage[PATH_MAX], rule[PATH_MAX], message[PATH_MAX],
         reason[PATH_MAX];
-    static const struct host host = { .pid = 17, .parent = 16, .name = "machine" };
+    static const struct host host = { .pid = 17, .parent = 16, .thread = 17, .name = "machine" };
     if (size < 2)
         return 0;
     size_t room = (size_t)data[0] << 8 | data[1];
