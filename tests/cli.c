@@ -608,6 +608,8 @@ Test(example, says_what_is_built_in)
 
 /* ---- event.schema.json ---- */
 
+static const struct host a_host = { .pid = 17, .parent = 16, .thread = 17, .name = "machine" };
+
 static struct event good_event(void)
 {
     return (struct event){
@@ -624,6 +626,9 @@ static struct event good_event(void)
         .attempts = 3,
         .waited_ns = 1234567,
         .held_fd = -1,
+        .host = &a_host,
+        .comm = "make",
+        .exe = "/usr/bin/make",
     };
 }
 
@@ -666,6 +671,9 @@ Test(schema, accepts_good_lines)
         .verdict = "failed",
         .message = "x",
         .held_fd = -1,
+        .host = &a_host,
+        .comm = "",
+        .exe = "",
     };
     expect_good(line_of(&bare));
 

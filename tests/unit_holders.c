@@ -299,13 +299,13 @@ Test(host, has_the_unit_of_its_cgroup, .init = enter, .fini = leave)
         { "0::/x/0" ID "\n", "", "" },
         { "", "", "" },
     };
-    struct host *host = calloc(1, sizeof *host);
+    struct host host;
+    struct lines lines;
     for (size_t i = 0; i < COUNT(rows); i++) {
         put("cgroup", rows[i].cgroup);
-        host_find_unit(host, directory);
-        cr_expect_str_eq(host->unit, rows[i].unit, "row %zu: %s", i, host->unit);
-        host_find_container(host, directory);
-        cr_expect_str_eq(host->container_id, rows[i].container, "row %zu: %s", i, host->container_id);
+        host_find_unit_and_container(&host, &lines, directory);
+        cr_expect_str_eq(host.unit, rows[i].unit, "row %zu: %s", i, host.unit);
+        cr_expect_str_eq(host.container_id, rows[i].container, "row %zu: %s", i, host.container_id);
     }
 }
 
@@ -322,12 +322,13 @@ Test(host, has_the_container_of_its_mounts, .init = enter, .fini = leave)
         { "700 690 254:1 / /var/lib/docker/overlay2/" ID "/merged rw - overlay overlay rw\n", "" },
         { "700 690\n700 690 254:1 /x\n\n", "" },
     };
-    struct host *host = calloc(1, sizeof *host);
+    struct host host;
+    struct lines lines;
     put("cgroup", "0::/\n");
     for (size_t i = 0; i < COUNT(rows); i++) {
         put("mountinfo", rows[i].mountinfo);
-        host_find_container(host, directory);
-        cr_expect_str_eq(host->container_id, rows[i].container, "row %zu: %s", i, host->container_id);
+        host_find_unit_and_container(&host, &lines, directory);
+        cr_expect_str_eq(host.container_id, rows[i].container, "row %zu: %s", i, host.container_id);
     }
 }
 

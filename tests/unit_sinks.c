@@ -29,11 +29,13 @@ static int receiver;
 static char addressed[108]; /* where the last message was for */
 static int refusal;         /* the errno for messages with content; 0: none */
 static int short_write;     /* takes only so much of a write; 0: all */
+static unsigned calls;      /* made so far */
 static char buffer[2 * EVENT_LINE_SIZE];
 
 /* Leads every message to our own receiver, so that the real journal never sees a test. */
 static long fake_call(long number, long a, long b, long c, long d, long e, long f)
 {
+    calls++;
     if (number == SYS_sendmsg) {
         struct msghdr *message = (struct msghdr *)b;
         struct sockaddr_un *address = message->msg_name, here = { .sun_family = AF_UNIX };
@@ -78,6 +80,8 @@ TestSuite(sinks, .init = enter, .fini = leave, .timeout = 30);
 
 static struct event an_event(const char *verdict)
 {
+    static struct host host = { .pid = 17, .parent = 16, .thread = 17, .name = "machine" };
+    host.user = geteuid();
     return (struct event){
         .event = "wait",
         .op = "execve",
@@ -91,6 +95,9 @@ static struct event an_event(const char *verdict)
         .attempts = 2,
         .waited_ns = 1500000,
         .held_fd = -1,
+        .host = &host,
+        .comm = "cp",
+        .exe = "/usr/bin/cp",
     };
 }
 
@@ -337,6 +344,15 @@ Test(sinks, the_limit_on_the_size_of_files_kills_nobody)
     waitpid(child, &status, 0);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7, "ended with %x", status);
     cr_expect_eq(size_of("log"), 0);
+}
+
+/* What everybody pays who has a log file: the time, open, fstat, two for the signals, write, close. */
+Test(sinks, a_line_in_a_file_of_ours_takes_seven_calls)
+{
+    send_to_log();
+    calls = 0;
+    send_to_log();
+    cr_expect_eq(calls, 7, "%u", calls);
 }
 
 /* In a directory like /tmp somebody else may have put a file, a FIFO or a hard link where the log is to be. */

@@ -18,6 +18,7 @@ static void note(void *context, const struct holder *holder)
     struct census *census = context;
     char directory[HOST_DIRECTORY_SIZE];
     struct host host;
+    struct lines lines;
     struct stat program;
     if (census->count == census->room) {
         census->room = census->room ? 2 * census->room : 16;
@@ -28,8 +29,7 @@ static void note(void *context, const struct holder *holder)
     struct census_holder *entry = &census->holders[census->count++];
     *entry = (struct census_holder){ .holder = *holder };
     host_directory(directory, holder->pid);
-    host_find_unit(&host, directory);
-    host_find_container(&host, directory);
+    host_find_unit_and_container(&host, &lines, directory);
     snprintf(entry->unit, sizeof entry->unit, "%s", host.unit);
     snprintf(entry->container, sizeof entry->container, "%s", host.container_id);
 

@@ -1,11 +1,7 @@
 #include "event.h"
 
-#include <linux/limits.h>
-
 #include "../sys/call.h"
 #include "../sys/clock.h"
-#include "../sys/process.h"
-#include "../sys/scratch.h"
 #include "../sys/text.h"
 #include "host.h"
 #include "json.h"
@@ -64,23 +60,11 @@ static void add_error(struct json *json, int error)
 
 static void add_process(struct json *json, const struct event *event)
 {
-    char comm[16];
-    json_number(json, "pid", (uint64_t)sys_call(SYS_getpid));
-    json_number(json, "ppid", (uint64_t)sys_call(SYS_getppid));
-    json_number(json, "tid", (uint64_t)sys_call(SYS_gettid));
-    json_number(json, "uid", sys_geteuid());
-    if (!event->comm)
-        process_comm(comm);
-    json_path(json, "comm", event->comm ? event->comm : comm);
-}
-
-static void add_own_exe(struct json *json)
-{
-    char *exe = scratch_map(PATH_MAX);
-    if (exe)
-        process_exe(exe, PATH_MAX);
-    json_path(json, "exe", exe ? exe : "");
-    scratch_unmap(exe, PATH_MAX);
+    json_number(json, "pid", (uint64_t)event->host->pid);
+    json_number(json, "ppid", (uint64_t)event->host->parent);
+    json_number(json, "tid", (uint64_t)event->host->thread);
+    json_number(json, "uid", event->host->user);
+    json_path(json, "comm", event->comm);
 }
 
 static const char *unless_empty(const char *string)
@@ -100,18 +84,6 @@ static void add_host(struct json *json, const struct host *host)
         json_close_array(json);
     }
     json_path(json, "unit", unless_empty(host->unit));
-}
-
-static void add_own_host(struct json *json)
-{
-    struct host *host = scratch_map(sizeof *host);
-    if (!host) {
-        json_path(json, "host", "");
-        return;
-    }
-    host_learn(host);
-    add_host(json, host);
-    scratch_unmap(host, sizeof *host);
 }
 
 static void add_wait(struct json *json, const struct event *event)
@@ -160,18 +132,12 @@ size_t event_format(const struct event *event, char *line, size_t size)
         json_number(&json, "held_fd", (uint64_t)event->held_fd);
     add_stage(&json, event);
     add_process(&json, event);
-    if (event->host)
-        add_host(&json, event->host);
-    else
-        add_own_host(&json);
+    add_host(&json, event->host);
     /* What may be long comes last and is cut to its share, so that every line has every field; holders get what is left. */
     json_path(&json, "rule", event->rule ? event->rule : "built-in");
     json_path(&json, "path", event->path ? event->path : "");
     json_path(&json, "target", event->target ? event->target : "");
-    if (event->exe)
-        json_path(&json, "exe", event->exe);
-    else
-        add_own_exe(&json);
+    json_path(&json, "exe", event->exe);
     json_path(&json, "stage", event->stage);
     json_string(&json, "message", event->message);
     json_path(&json, "generation", event->generation);

@@ -42,7 +42,7 @@ struct event {
     bool published_early;
     const char *generation;            /* where the replaced file is kept; NULL: it isn't */
     const struct holder_list *holders; /* NULL: nobody has looked */
-    const struct host *host;           /* this and the next two, NULL: asked when the line is written */
+    const struct host *host;           /* this and the next two: of the thread that says it */
     const char *comm, *exe;
     /* A file that must not get the line, even if stderr leads there: the one that is being replaced. 0: none. */
     uint64_t avoid_device, avoid_inode;

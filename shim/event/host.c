@@ -132,17 +132,6 @@ static void take_unit_of_line(struct host *host, const char *line)
         take_unit(host, controllers + 14);
 }
 
-void host_find_unit(struct host *host, const char *directory)
-{
-    char *line;
-    host->unit[0] = '\0';
-    if (!open_lines(&host->lines, directory, "cgroup"))
-        return;
-    while (!host->unit[0] && (line = lines_next(&host->lines)))
-        take_unit_of_line(host, line);
-    lines_close(&host->lines);
-}
-
 /* ---- invocation ---------------------------------------------------------------------------------------------------------------
  */
 
@@ -158,7 +147,7 @@ static bool take_invocation(struct host *host, const char *id)
  * systemd keeps it for the journal, as the target of a symbolic link. Where that isn't to be seen (a container, a user's
  * manager): what the program was started with, unless that isn't to be trusted.
  */
-static void find_invocation(struct host *host)
+static void find_invocation(struct host *host, struct lines *lines)
 {
     static const char prefix[] = "INVOCATION_ID=";
     char path[sizeof host->unit + 64], id[INVOCATION_DIGITS + 2] = "";
@@ -171,13 +160,13 @@ static void find_invocation(struct host *host)
         return;
 
     const char *entry;
-    if (!open_lines(&host->lines, "/proc/self", "environ"))
+    if (!open_lines(lines, "/proc/self", "environ"))
         return;
-    host->lines.end = '\0';
-    while (!host->invocation_id[0] && (entry = lines_next(&host->lines)))
+    lines->end = '\0';
+    while (!host->invocation_id[0] && (entry = lines_next(lines)))
         if (!strncmp(entry, prefix, sizeof prefix - 1))
             take_invocation(host, entry + sizeof prefix - 1);
-    lines_close(&host->lines);
+    lines_close(lines);
 }
 
 /* ---- container ----------------------------------------------------------------------------------------------------------------
@@ -214,28 +203,40 @@ static bool is_made_for_container(char *line)
     return false;
 }
 
-static void find_container_by_mounts(struct host *host, const char *directory)
+static void find_container_by_mounts(struct host *host, struct lines *lines, const char *directory)
 {
     char *line;
-    if (!open_lines(&host->lines, directory, "mountinfo"))
+    if (!open_lines(lines, directory, "mountinfo"))
         return;
-    while (!host->container_id[0] && (line = lines_next(&host->lines)))
+    while (!host->container_id[0] && (line = lines_next(lines)))
         if (is_made_for_container(line))
             take_container(host, line);
-    lines_close(&host->lines);
+    lines_close(lines);
 }
 
-void host_find_container(struct host *host, const char *directory)
+/* ---- both of them -------------------------------------------------------------------------------------------------------------
+ */
+
+static void find_by_cgroup(struct host *host, struct lines *lines, const char *directory)
 {
     char *line;
-    host->container_id[0] = '\0';
-    if (open_lines(&host->lines, directory, "cgroup")) {
-        while (!host->container_id[0] && (line = lines_next(&host->lines)))
+    host->unit[0] = host->container_id[0] = '\0';
+    if (!open_lines(lines, directory, "cgroup"))
+        return;
+    while ((line = lines_next(lines))) {
+        if (!host->unit[0])
+            take_unit_of_line(host, line);
+        if (!host->container_id[0])
             take_container(host, line);
-        lines_close(&host->lines);
     }
+    lines_close(lines);
+}
+
+void host_find_unit_and_container(struct host *host, struct lines *lines, const char *directory)
+{
+    find_by_cgroup(host, lines, directory);
     if (!host->container_id[0])
-        find_container_by_mounts(host, directory);
+        find_container_by_mounts(host, lines, directory);
 }
 
 /* ---- this process --------------------------------------------------------------------------------------------------------- */
@@ -249,57 +250,43 @@ static bool sees_whole_cgroup(void)
     return sys_statx(AT_FDCWD, "/proc/self/ns/cgroup", 0, &namespace) == 0 && namespace.stx_ino == first_namespace;
 }
 
-static void find_own_unit_and_container(struct host *host)
+static void find_out(struct host *host, struct lines *lines)
 {
-    char *line;
-    host->container_id[0] = host->unit[0] = '\0';
-    if (!open_lines(&host->lines, "/proc/self", "cgroup"))
-        return;
-    while ((line = lines_next(&host->lines))) {
-        if (!host->unit[0])
-            take_unit_of_line(host, line);
-        if (!host->container_id[0])
-            take_container(host, line);
-    }
-    lines_close(&host->lines);
-    if (!host->container_id[0] && !sees_whole_cgroup())
-        find_container_by_mounts(host, "/proc/self");
-}
-
-#define FACTS_SIZE offsetof(struct host, lines)
-
-/* What the first line of this process has found out. A fork child has its parent's, which isn't its own, and stays without. */
-enum { UNKNOWN, FILLING, KNOWN };
-static struct {
-    int state;
-    long pid, parent;
-    char facts[FACTS_SIZE];
-} known;
-
-void host_learn(struct host *host)
-{
-    int saved = errno, unknown = UNKNOWN;
     struct utsname name;
-    long pid = sys_getpid(), parent = sys_call(SYS_getppid);
-    if (__atomic_load_n(&known.state, __ATOMIC_ACQUIRE) == KNOWN && known.pid == pid && known.parent == parent) {
-        memcpy(host, known.facts, FACTS_SIZE);
-        errno = saved;
-        return;
-    }
     struct text text = TEXT(host->name);
     if (sys_call(SYS_uname, &name) == 0)
         text_add(&text, name.nodename);
     long length = lines_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", host->boot_id, sizeof host->boot_id);
     host->boot_id[length > 0 ? strcspn(host->boot_id, "\n") : 0] = '\0';
     find_ancestors(host);
-    find_own_unit_and_container(host);
-    find_invocation(host);
+    find_by_cgroup(host, lines, "/proc/self");
+    if (!host->container_id[0] && !sees_whole_cgroup())
+        find_container_by_mounts(host, lines, "/proc/self");
+    find_invocation(host, lines);
+}
+
+/* What the first line of this process has found out. A fork child has its parent's, which isn't its own, and stays without. */
+static struct host known;
+static int known_state;
+enum { UNKNOWN, FILLING, KNOWN };
+
+void host_learn(struct host *host, struct lines *lines)
+{
+    int saved = errno, unknown = UNKNOWN;
+    bool is_known = __atomic_load_n(&known_state, __ATOMIC_ACQUIRE) == KNOWN;
+    pid_t thread = (pid_t)sys_call(SYS_gettid), parent = (pid_t)sys_call(SYS_getppid);
+    pid_t pid = is_known && known.pid == thread ? thread : sys_getpid(); /* a first thread has the number of its process */
+    is_known = is_known && known.pid == pid && known.parent == parent;
+    *host = is_known ? known : (struct host){ .pid = pid, .parent = parent };
+    host->thread = thread;
+    host->user = sys_geteuid();
+    if (is_known)
+        return;
+    find_out(host, lines);
     if (!process_borrows_memory() &&
-        __atomic_compare_exchange_n(&known.state, &unknown, FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        known.pid = pid;
-        known.parent = parent;
-        memcpy(known.facts, host, FACTS_SIZE);
-        __atomic_store_n(&known.state, KNOWN, __ATOMIC_RELEASE);
+        __atomic_compare_exchange_n(&known_state, &unknown, FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        known = *host;
+        __atomic_store_n(&known_state, KNOWN, __ATOMIC_RELEASE);
     }
     errno = saved;
 }

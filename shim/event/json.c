@@ -29,23 +29,30 @@ static bool add(struct json *json, const char *bytes, size_t length)
     return true;
 }
 
+/* Byte by byte: names are short. */
+static char *put(char *at, const char *string)
+{
+    while (*string)
+        *at++ = *string++;
+    return at;
+}
+
 /* Starts a field, or an element, whose value takes at least `least` bytes; false when there is no room for it. */
 static bool begin_field(struct json *json, const char *name, const char *suffix, size_t least)
 {
-    size_t length = name ? strlen(name) : 0, more = strlen(suffix);
-    char before = json->at[json->length - 1];
-    if (length + more + 4 + least > room(json)) {
+    size_t length = name ? strlen(name) + strlen(suffix) : 0;
+    char *at = json->at + json->length;
+    if (length + 4 + least > room(json)) {
         json->full = true;
         return false;
     }
-    if (before != '{' && before != '[')
-        add(json, ",", 1);
-    if (!name)
-        return true;
-    add(json, "\"", 1);
-    add(json, name, length);
-    add(json, suffix, more);
-    add(json, "\":", 2);
+    if (at[-1] != '{' && at[-1] != '[')
+        *at++ = ',';
+    if (name) {
+        *at++ = '"';
+        at = put(put(put(at, name), suffix), "\":");
+    }
+    json->length = (size_t)(at - json->at);
     return true;
 }
 
@@ -66,12 +73,52 @@ static size_t utf8_length(const unsigned char *s)
     return length;
 }
 
-/* How many characters, of at most `most`, need no thought: most strings are nothing else. */
-static size_t plain_length(const unsigned char *s, size_t most)
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* The same of eight at once: the top bit of a byte says that it is below 0x20, or what it was compared with, or no ASCII. */
+static bool are_plain(uint64_t eight)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t quote = eight ^ each * '"', backslash = eight ^ each * '\\', delete = eight ^ each * 0x7f;
+    return !((eight | (eight - each * 0x20) | (quote - each) | (backslash - each) | (delete - each)) & each * 0x80);
+}
+
+/* Copies characters that need no thought, as far as there are any: most strings are nothing else. Returns how many. */
+static size_t copy_plain(char *to, const unsigned char *from, size_t most)
 {
     size_t length = 0;
-    while (length < most && s[length] >= 0x20 && s[length] < 0x7f && s[length] != '"' && s[length] != '\\')
-        length++;
+    for (uint64_t eight; length + sizeof eight <= most; length += sizeof eight) {
+        memcpy(&eight, from + length, sizeof eight);
+        if (!are_plain(eight))
+            break;
+        memcpy(to + length, &eight, sizeof eight);
+    }
+    for (; length < most && is_plain(from[length]); length++)
+        to[length] = (char)from[length];
+    return length;
+}
+
+/* One character as JSON has it, in at most 6 bytes; returns how many. One that isn't UTF-8: \xNN for a person to read. */
+static size_t escape(char to[6], const unsigned char *s, size_t length)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char high = hex[*s >> 4], low = hex[*s & 15];
+    if (!length) { /* the backslash is doubled, as JSON wants it */
+        memcpy(to, (char[]){ '\\', '\\', 'x', high, low }, 5);
+        return 5;
+    }
+    if (*s == '"' || *s == '\\') {
+        memcpy(to, (char[]){ '\\', (char)*s }, 2);
+        return 2;
+    }
+    if (*s < 0x20 || *s == 0x7f) {
+        memcpy(to, (char[]){ '\\', 'u', '0', '0', high, low }, 6);
+        return 6;
+    }
+    memcpy(to, s, length);
     return length;
 }
 
@@ -81,40 +128,30 @@ static size_t plain_length(const unsigned char *s, size_t most)
  */
 static bool add_quoted(struct json *json, const char *value, size_t limit)
 {
-    static const char hex[] = "0123456789abcdef";
-    const size_t start = json->length;
+    const unsigned char *s = (const unsigned char *)value, *const behind = s + strlen(value);
+    char *at = json->at + json->length, *const last = at + room(json) - 1; /* where the closing quote may stand at last */
+    char *const end = limit < room(json) ? at + (limit > 1 ? limit - 1 : 1) : last;
     bool exact = true;
-    add(json, "\"", 1);
-    for (const unsigned char *s = (const unsigned char *)value; *s;) {
+    *at++ = '"';
+    while (s < behind) {
+        size_t plain = copy_plain(at, s, (size_t)(end - at < behind - s ? end - at : behind - s));
+        at += plain;
+        if ((s += plain) == behind)
+            break;
         char escaped[6];
-        size_t left = room(json), used = json->length + 1 - start; /* the closing quote must fit, too */
-        if (left && used < limit) {
-            size_t plain = plain_length(s, left - 1 < limit - used ? left - 1 : limit - used);
-            add(json, (const char *)s, plain);
-            if (!*(s += plain))
-                break;
-        }
-        size_t length = utf8_length(s), taken = length ? length : 1, written;
-        if (!length) { /* \xNN for a person to read; the backslash is doubled, as JSON wants it */
-            exact = false;
-            memcpy(escaped, (char[]){ '\\', '\\', 'x', hex[*s >> 4], hex[*s & 15] }, written = 5);
-        } else if (*s == '"' || *s == '\\') {
-            memcpy(escaped, (char[]){ '\\', (char)*s }, written = 2);
-        } else if (*s < 0x20 || *s == 0x7f) {
-            memcpy(escaped, (char[]){ '\\', 'u', '0', '0', hex[*s >> 4], hex[*s & 15] }, written = 6);
-        } else {
-            memcpy(escaped, s, written = length);
-        }
-        bool fits = written + 1 <= room(json);
-        if (!fits || json->length + written + 1 - start > limit) {
-            json->full |= !fits;
+        size_t length = utf8_length(s), written = escape(escaped, s, length);
+        exact &= length > 0;
+        if (at + written > end) {
+            json->full |= at + written > last;
             exact = false;
             break;
         }
-        add(json, escaped, written);
-        s += taken;
+        memcpy(at, escaped, written);
+        at += written;
+        s += length ? length : 1;
     }
-    add(json, "\"", 1);
+    *at++ = '"';
+    json->length = (size_t)(at - json->at);
     return exact;
 }
 
@@ -146,10 +183,11 @@ void json_path(struct json *json, const char *name, const char *path)
 {
     if (!path || !begin_field(json, name, "", 2))
         return;
-    bool exact = add_quoted(json, path, json->path_max);
+    if (add_quoted(json, path, json->path_max) || !name)
+        return;
     /* Half a base64 string would be a wrong path: all of it or none. */
     size_t encoded = strlen(path) / 3 * 4 + 8;
-    if (!exact && name && encoded <= json->path_max && begin_field(json, name, "_b64", encoded))
+    if (encoded <= json->path_max && begin_field(json, name, "_b64", encoded))
         add_base64(json, path);
 }
 

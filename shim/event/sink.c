@@ -78,14 +78,16 @@ static int write_to_file(int fd, const char *line, size_t length)
 
 /*
  * The signals that a write may raise (the reader of a pipe is gone, the file has reached the process's limit) are held back
- * meanwhile, and taken away if it raised them; one that was pending before stays.
+ * meanwhile, and taken away if it raised them; one that was pending before stays. None was that the program doesn't hold back
+ * itself.
  */
 static void write_silently(int fd, const struct statx *file, const char *line, size_t length)
 {
     uint64_t signals = BIT_OF(SIGPIPE) | BIT_OF(SIGXFSZ), mask, pending = 0;
     if (sys_call(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &mask, 8L) < 0)
         return;
-    sys_call(SYS_rt_sigpending, &pending, 8L);
+    if (mask & signals)
+        sys_call(SYS_rt_sigpending, &pending, 8L);
     int error = S_ISREG(file->stx_mode) ? write_to_file(fd, line, length) : write_patiently(fd, line, length);
     uint64_t raised = error == EPIPE ? BIT_OF(SIGPIPE) : error == EFBIG ? BIT_OF(SIGXFSZ) : 0;
     struct timespec at_once = { 0 };
@@ -149,20 +151,6 @@ static void send_to_descriptor(int fd, struct delivery *delivery)
         send_to_opened(fd, &file, delivery);
 }
 
-/*
- * In a directory where anybody may make files only our own file is taken, or one of the directory's owner, and none that has
- * another name: it would be somebody's trap (the kernel's fs.protected_regular and protected_hardlinks, which may be off).
- */
-static bool is_trap(const struct statx *directory, const struct statx *file)
-{
-    if (S_ISBLK(file->stx_mode) || S_ISDIR(file->stx_mode))
-        return true;
-    if (!(directory->stx_mode & S_IWOTH) || S_ISCHR(file->stx_mode))
-        return false;
-    return (file->stx_uid != sys_geteuid() && file->stx_uid != directory->stx_uid) ||
-           (S_ISREG(file->stx_mode) && file->stx_nlink > 1);
-}
-
 /* What the directory is; asked without a descriptor, of which there may be few. */
 static bool find_directory(struct statx *directory, char *path)
 {
@@ -173,13 +161,30 @@ static bool find_directory(struct statx *directory, char *path)
     return found;
 }
 
+/*
+ * In a directory where anybody may make files only our own file is taken, or one of the directory's owner, and none that has
+ * another name: it would be somebody's trap (the kernel's fs.protected_regular and protected_hardlinks, which may be off).
+ */
+static bool is_trap(char *path, const struct statx *file, const struct event *event)
+{
+    struct statx directory;
+    bool ours = file->stx_uid == (event->host ? event->host->user : sys_geteuid());
+    bool has_other_names = S_ISREG(file->stx_mode) && file->stx_nlink > 1;
+    if (S_ISBLK(file->stx_mode) || S_ISDIR(file->stx_mode))
+        return true;
+    if (S_ISCHR(file->stx_mode) || (ours && !has_other_names))
+        return false;
+    return !find_directory(&directory, path) ||
+           (directory.stx_mode & S_IWOTH && (has_other_names || (!ours && file->stx_uid != directory.stx_uid)));
+}
+
 /* Opened for each line, so that a rotated log just goes on; never through a symbolic link that somebody left there. */
 static void send_to_file(char *path, struct delivery *delivery)
 {
     const int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    struct statx directory, file;
-    int fd = find_directory(&directory, path) ? sys_openat(AT_FDCWD, path, flags, 0640) : -1;
-    if (fd >= 0 && sys_fstat(fd, &file) == 0 && !is_trap(&directory, &file))
+    struct statx file;
+    int fd = sys_openat(AT_FDCWD, path, flags, 0640);
+    if (fd >= 0 && sys_fstat(fd, &file) == 0 && !is_trap(path, &file, delivery->event))
         send_to_opened(fd, &file, delivery);
     sys_close_quietly(fd);
 }

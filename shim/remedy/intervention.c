@@ -17,6 +17,12 @@
 #define REDIRECT_SCAN_NS (10 * CLOCK_MS)
 #define WAIT_SCAN_NS (20 * CLOCK_MS)
 
+/* Where there is room behind a string. */
+static char *behind(char *string)
+{
+    return string + strlen(string) + 1;
+}
+
 struct intervention *intervention_begin(const char *op, const char *path, int error)
 {
     int saved = errno;
@@ -24,7 +30,9 @@ struct intervention *intervention_begin(const char *op, const char *path, int er
     if (intervention) {
         intervention->event = (struct event){ .op = op, .path = path, .error = error, .held_fd = -1, .attempts = 1 };
         process_comm(intervention->comm);
-        process_exe(intervention->exe, sizeof intervention->exe);
+        process_exe(intervention->exe = intervention->text, EXE_SIZE);
+        intervention->rule = behind(intervention->exe);
+        intervention->rule[0] = '\0';
         intervention->event.comm = intervention->comm;
         intervention->event.exe = intervention->exe;
     }
@@ -57,18 +65,35 @@ static void note_complaint(void *context, const struct policy_complaint *complai
     complaints->first = *complaint;
 }
 
+/* Room for the message, and, when that is there, for the line. */
+static struct text begin_message(struct intervention *intervention)
+{
+    intervention->message = behind(intervention->rule);
+    return text_over(intervention->message, MESSAGE_SIZE);
+}
+
+static size_t format(struct intervention *intervention, struct event *event, size_t size)
+{
+    event->host = &intervention->host;
+    event->message = intervention->message;
+    intervention->line = behind(intervention->message);
+    host_learn(&intervention->host, &intervention->scan.lines);
+    return event_format(event, intervention->line, size);
+}
+
 static void say_complaint(struct intervention *intervention, const struct complaints *complaints)
 {
     struct event event = { .op = intervention->event.op,
+                           .comm = intervention->comm,
+                           .exe = intervention->exe,
                            .path = complaints->file,
                            .held_fd = -1,
                            .error = EINVAL,
                            .event = "config",
                            .outcome = "ignored",
                            .verdict = "failed",
-                           .reason = "configuration",
-                           .message = intervention->message };
-    struct text message = TEXT(intervention->message);
+                           .reason = "configuration" };
+    struct text message = begin_message(intervention);
     text_add(&message, complaints->file);
     if (complaints->first.line) {
         text_add(&message, ":");
@@ -84,7 +109,7 @@ static void say_complaint(struct intervention *intervention, const struct compla
         text_number(&message, complaints->count - 1);
         text_add(&message, " more: see etxtbsy check)");
     }
-    size_t length = event_format(&event, intervention->line, EVENT_LINE_SIZE);
+    size_t length = format(intervention, &event, EVENT_LINE_SIZE);
     event_send(intervention->policy.log, &event, intervention->line, length);
 }
 
@@ -107,7 +132,7 @@ enum policy_action intervention_decide(struct intervention *intervention, enum p
         complained = true;
         say_complaint(intervention, &complaints);
     }
-    struct text rule = TEXT(intervention->rule);
+    struct text rule = text_over(intervention->rule, RULE_SIZE);
     policy_add_origin(&rule, &intervention->policy.origin[KEY_ACTION]);
     intervention->event.action = policy_action_name(action);
     intervention->event.rule = intervention->rule;
@@ -221,14 +246,9 @@ static size_t compose(struct intervention *intervention, const char *event, cons
     intervention->event.event = event;
     intervention->event.outcome = outcome;
     intervention->event.verdict = verdict;
-    if (!intervention->event.host) {
-        host_learn(&intervention->host);
-        intervention->event.host = &intervention->host;
-    }
-    struct text message = TEXT(intervention->message);
+    struct text message = begin_message(intervention);
     message_add(&message, &intervention->event);
-    intervention->event.message = intervention->message;
-    return event_format(&intervention->event, intervention->line, size);
+    return format(intervention, &intervention->event, size);
 }
 
 size_t intervention_word(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)

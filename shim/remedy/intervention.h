@@ -12,25 +12,28 @@
 #include "../stage/stage.h"
 #include "../wait/wait.h"
 
+#define EXE_SIZE PATH_MAX
+#define RULE_SIZE (PATH_MAX + 32)
+#define MESSAGE_SIZE (2 * PATH_MAX)
+
+/* What all have to do with comes first, up to the head of `scan`: that is one page, and the texts are another one. */
 struct intervention {
     struct event event;
     struct policy policy;
     struct policy_sources sources;
     struct wait wait;
-    struct holders_scan scan;
-    struct holder_list holders;
     struct host host;
     uint64_t scan_budget_ns;
     bool looks, said_waiting;
+    char comm[16], sync[8];
+    char *exe, *rule, *message, *line; /* in `text`, each behind the one before, which is short as a rule */
+    struct holders_scan scan;
+    struct holder_list holders;
     struct stage_target target;
     struct stage_report report;
-    char comm[16], sync[8];
-    char exe[PATH_MAX];
-    char rule[PATH_MAX + 32];
-    char message[2 * PATH_MAX];
     char candidate[PATH_MAX];
-    char line[EVENT_LINE_SIZE + 1]; /* terminated, for the environment */
     char word[EVENT_SHORT_SIZE + 32];
+    _Alignas(4096) char text[EXE_SIZE + RULE_SIZE + MESSAGE_SIZE + EVENT_LINE_SIZE + 1];
 };
 
 /* Begins one about a call that met `error`. Returns NULL when there is no memory: then the kernel's answer stands. Keeps errno. */

@@ -62,6 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char line[EVENT_LINE_SIZE + 1], path[PATH_MAX], target[PATH_MAX], stage[PATH_MAX], rule[PATH_MAX], message[PATH_MAX],
         reason[PATH_MAX];
+    static const struct host host = { .pid = 17, .parent = 16, .thread = 17, .name = "machine" };
     if (size < 2)
         return 0;
     size_t room = (size_t)data[0] << 8 | data[1];
@@ -73,6 +74,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                            .outcome = "replaced",
                            .verdict = "replaced",
                            .action = "redirect",
+                           .host = &host,
+                           .comm = "cp",
+                           .exe = "/usr/bin/cp",
                            .error = (int)(room % 140),
                            .held_fd = (int)(room % 5) - 1,
                            .waited_ns = room * UINT64_C(0x123456789abcdef) };
