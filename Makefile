@@ -127,6 +127,7 @@ $(BUILD)/tests/victim-time64: tests/programs/victim.c
 $(BUILD)/tests/victim-cxx: tests/programs/victim.c
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(PROGRAM_FLAGS) -o $@ $<
+$(BUILD)/tests/starts: PROGRAM_FLAGS += -fexceptions
 $(BUILD)/tests/odd_filesystem: tests/programs/odd_filesystem.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) $(shell pkg-config --cflags fuse3 2>/dev/null) -o $@ $< $(shell pkg-config --libs fuse3 2>/dev/null)
