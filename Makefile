@@ -34,15 +34,25 @@ no-command:
 
 # ---- the library ------------------------------------------------------------------------------------------------------------
 
+# Small is better than quick: what isn't a load, a branch and a jump waits for a disk. So it is optimised as a whole where the
+# compiler can do that, which saves a seventh. It keeps its unwind tables, a fifth of it: through a frame without one no C++ exception
+# gets, and a thread that is cancelled runs no destructor beyond it.
+accepted = $(shell $(CC) -Werror $(1) -S -x c /dev/null -o - >/dev/null 2>&1 && echo '$(1)')
+SMALL := $(or $(call accepted,-Oz),-Os) $(or $(call accepted,-flto -flto-partition=one),-ffunction-sections)
+LIBRARY_OBJECTS = $(patsubst $(BUILD)/obj/%,$(BUILD)/library/%,$(call objects,$(FLOORS)))
+
+# The frame limit: the shim may run on a small signal stack.
+CODE = -Wframe-larger-than=2048 -fPIC -fvisibility=hidden
+
 # Loaded into every process on the machine, so: no start files, no separate code segment, lazy binding, the quick hash.
 LINK = -shared -nostartfiles -Wl,--gc-sections -Wl,--hash-style=gnu -Wl,-z,noseparate-code -Wl,-z,norelro -Wl,-z,lazy -Wl,-Bsymbolic-functions \
        -Wl,--as-needed -Wl,-z,defs -Wl,-soname,libetxtbsy.so
 
-# Its string functions call no others, least of all themselves.
-$(BUILD)/obj/preload/string.o: SIZE = $(SMALL) -fno-builtin
+$(BUILD)/libetxtbsy.so: $(LIBRARY_OBJECTS) $(BUILD)/exports.map
+	$(CC) -Werror $(CODE) $(CFLAGS) $(SMALL) $(LINK) -Wl,--version-script=$(BUILD)/exports.map -o $@ $(LIBRARY_OBJECTS)
 
-$(BUILD)/libetxtbsy.so: $(call objects,$(FLOORS)) $(BUILD)/exports.map
-	$(CC) $(CFLAGS) $(LINK) -Wl,--version-script=$(BUILD)/exports.map -o $@ $(call objects,$(FLOORS))
+# String functions call no others, least of all themselves; and the compiler calls them later than it looks at the library as a whole.
+$(BUILD)/library/preload/string.o: SMALL = -Os -ffunction-sections -fno-builtin
 
 # The exported names: exactly the table's.
 $(BUILD)/exports.map: shim/preload/entries.def Makefile
@@ -52,14 +62,14 @@ $(BUILD)/exports.map: shim/preload/entries.def Makefile
 	      '-DLEFT_OUT(name,reason)=' -x c shim/preload/entries.def; \
 	  echo 'local: *; };'; } > $@
 
-# Below the wrappers, small is better than quick: what they call waits for a disk.
-SMALL = -Os -ffunction-sections
-$(call objects,$(BELOW_PRELOAD)): SIZE = $(SMALL)
+$(BUILD)/library/%.o: shim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CODE) $(CFLAGS) $(SMALL) -c $< -o $@
 
-# The frame limit: the shim may run on a small signal stack.
+# The same for the command and the tests, which replace the system calls.
 $(BUILD)/obj/%.o: shim/%.c
 	@mkdir -p $(@D)
-	$(CC) $(BASE) -Wframe-larger-than=2048 $(CFLAGS) $(SIZE) -fPIC -fvisibility=hidden -c $< -o $@
+	$(CC) $(BASE) $(CODE) $(CFLAGS) -c $< -o $@
 
 # ---- the command ------------------------------------------------------------------------------------------------------------
 
@@ -120,6 +130,7 @@ $(BUILD)/tests/victim-time64: tests/programs/victim.c
 $(BUILD)/tests/victim-cxx: tests/programs/victim.c
 	@mkdir -p $(@D)
 	$(CXX) -x c++ $(PROGRAM_FLAGS) -o $@ $<
+$(BUILD)/tests/starts: PROGRAM_FLAGS += -fexceptions
 $(BUILD)/tests/odd_filesystem: tests/programs/odd_filesystem.c
 	@mkdir -p $(@D)
 	$(CC) $(PROGRAM_FLAGS) $(shell pkg-config --cflags fuse3 2>/dev/null) -o $@ $< $(shell pkg-config --libs fuse3 2>/dev/null)
@@ -188,4 +199,4 @@ clean:
 	rm -rf build
 
 .PHONY: ALWAYS all check check-clang check-sanitized clean demo lint no-command picture suite test
--include $(shell find $(BUILD)/obj $(BUILD)/tests -name '*.d' -type f 2>/dev/null)
+-include $(shell find $(BUILD)/library $(BUILD)/obj $(BUILD)/tests -name '*.d' -type f 2>/dev/null)

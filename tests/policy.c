@@ -157,7 +157,7 @@ Test(starting, lets_handlers_run_and_goes_on)
 Test(starting, can_be_cancelled)
 {
     hold_open(place.target, -1);
-    expect_play(&place, "ETXTBSY_EXEC_MAX_WAIT=60s", "cancelled", "cancelled\n");
+    expect_play(&place, "ETXTBSY_EXEC_MAX_WAIT=60s", "cancelled", "cancelled, cleaned up\ncancelled, cleaned up\n");
 }
 
 Test(starting, can_be_killed)

@@ -5,7 +5,6 @@
 #include "../sys/clock.h"
 
 #define US UINT64_C(1000)
-#define DURATION_EXPECTED "a duration such as 10s, 250ms or 100us"
 
 #define WAITS (1 << ACTION_RETRY | 1 << ACTION_OBSERVE | 1 << ACTION_OFF)
 #define REPLACES (WAITS | 1 << ACTION_REDIRECT | 1 << ACTION_ATOMIC)
@@ -32,7 +31,7 @@ const char policy_expected_action[][48] = {
 
 /* clang-format off */
 const struct key policy_keys[] = {
-    [KEY_LOG] = { "log", KIND_SINKS, true, {}, "stderr, journal, syslog, none, fd:N or an absolute path, several separated by commas", ALL(0) },
+    [KEY_LOG] = { "log", KIND_SINKS, true, {}, "", ALL(0) },
     [KEY_HOLDERS] = { "holders", KIND_CHOICE, true, { "always", "give-up", "never" }, "always, give-up or never", ALL(HOLDERS_ALWAYS) },
     [KEY_CMDLINE] = { "cmdline", KIND_CHOICE, true, { "off", "on" }, "on or off", ALL(SWITCH_OFF) },
     [KEY_IO_URING] = { "io_uring", KIND_CHOICE, true, { "allow", "refuse" }, "allow or refuse", ALL(IO_URING_ALLOW) },
@@ -44,12 +43,12 @@ const struct key policy_keys[] = {
     [KEY_ACTION] = { "action", KIND_ACTION, false, { "retry", "redirect", "atomic", "observe", "off" }, "",
                      { [POLICY_EXEC] = ACTION_RETRY, [POLICY_WRITE] = ACTION_REDIRECT, [POLICY_TRUNCATE] = ACTION_REDIRECT,
                        [POLICY_RENAME] = ACTION_RETRY } },
-    [KEY_FIRST] = { "first", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(100 * US) },
-    [KEY_CAP] = { "cap", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(100 * CLOCK_MS) },
-    [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, {}, DURATION_EXPECTED,
+    [KEY_FIRST] = { "first", KIND_DURATION, false, {}, "", ALL(100 * US) },
+    [KEY_CAP] = { "cap", KIND_DURATION, false, {}, "", ALL(100 * CLOCK_MS) },
+    [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, {}, "",
                        { [POLICY_EXEC] = 10 * CLOCK_SECOND, [POLICY_WRITE] = 2 * CLOCK_SECOND,
                          [POLICY_TRUNCATE] = 2 * CLOCK_SECOND, [POLICY_RENAME] = 2 * CLOCK_SECOND } },
-    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork", KIND_DURATION, false, {}, DURATION_EXPECTED, ALL(CLOCK_SECOND) },
+    [KEY_MAX_WAIT_VFORK] = { "max_wait_vfork", KIND_DURATION, false, {}, "", ALL(CLOCK_SECOND) },
     [KEY_MAX_ATTEMPTS] = { "max_attempts", KIND_COUNT, false, {}, "a whole number; 0 for no limit", ALL(0) },
 };
 /* clang-format on */
@@ -188,7 +187,8 @@ const char *key_parse(enum policy_key key, enum policy_operation operation, cons
     int word;
     switch (entry->kind) {
     case KIND_SINKS:
-        return is_sink_list(text, length) ? NULL : entry->expected;
+        return is_sink_list(text, length) ? NULL
+                                          : "stderr, journal, syslog, none, fd:N or an absolute path, several separated by commas";
     case KIND_CHOICE:
         word = find_word(entry->choices, text, length);
         if (word < 0)
@@ -202,7 +202,7 @@ const char *key_parse(enum policy_key key, enum policy_operation operation, cons
         *value = (uint64_t)word;
         return NULL;
     case KIND_DURATION:
-        return parse_duration(text, length, value) ? NULL : entry->expected;
+        return parse_duration(text, length, value) ? NULL : "a duration such as 10s, 250ms or 100us";
     case KIND_COUNT:
         return text_to_number(text, length, value) && *value <= UINT32_MAX ? NULL : entry->expected;
     }

@@ -13,14 +13,14 @@
 enum key_kind { KIND_SINKS, KIND_CHOICE, KIND_ACTION, KIND_DURATION, KIND_COUNT };
 
 /* The length of any word, with its end; a list of words ends with an empty one. */
-#define KEY_WORD_SIZE 16
+#define KEY_WORD_SIZE 12
 
 struct key {
-    char name[KEY_WORD_SIZE];
+    char name[16];
     enum key_kind kind;
     bool global; /* stands before the first section; the others stand in [exec], [write], [truncate] or [rename] */
     char choices[6][KEY_WORD_SIZE];
-    char expected[96];
+    char expected[48]; /* empty: the same for all keys of the kind */
     uint64_t built_in[POLICY_OPERATIONS];
 };
 

@@ -8,8 +8,11 @@ static int missing(void)
     return -1;
 }
 
-next_function next_find(const char *name)
+/* Threads that meet here store the same value. */
+next_function next_find(next_slot *slot, const char *name)
 {
+    if (likely(*slot))
+        return *slot;
     next_function function = next_symbol(name);
-    return function ? function : (next_function)missing;
+    return *slot = function ? function : (next_function)missing;
 }

@@ -45,15 +45,16 @@ struct next {
 
 extern struct next next __attribute__((visibility("hidden")));
 
-/* Finds a libc function for NEXT. One that this libc lacks answers -1 and ENOSYS. */
-next_function next_find(const char *name);
+/* Any of them: a pointer to a function of whatever type. */
+typedef next_function next_slot __attribute__((may_alias));
+
+/* Finds a libc function for NEXT, once. One that this libc lacks answers -1 and ENOSYS. */
+next_function next_find(next_slot *slot, const char *name);
 
 #define ENTRY(result, name, parameters)                                                                                            \
     static inline result(*next_##name(void)) parameters                                                                            \
     {                                                                                                                              \
-        if (unlikely(!next.name)) /* threads that meet here store the same value */                                                \
-            next.name = (result(*) parameters)next_find(#name);                                                                    \
-        return next.name;                                                                                                          \
+        return (result(*) parameters)next_find((next_slot *)&next.name, #name);                                                    \
     }
 #include "entries.def"
 #undef ENTRY

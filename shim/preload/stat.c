@@ -1,5 +1,3 @@
-#include <sys/sysmacros.h>
-
 #include "../stage/stage.h"
 #include "entries.h"
 
@@ -13,11 +11,18 @@ static bool find_identity(int result, int fd, struct stage_identity *identity)
     return unlikely(stage_known_count) && result == 0 && stage_identify(fd, identity);
 }
 
+/* As makedev, which may be a call of libc's, by a symbol version that every process would look for at its start. */
+static dev_t device_number(const struct stage_identity *identity)
+{
+    uint64_t major = identity->major, minor = identity->minor;
+    return (major & ~UINT64_C(0xfff)) << 32 | (minor & ~UINT64_C(0xff)) << 12 | (major & 0xfff) << 8 | (minor & 0xff);
+}
+
 static int answer(int result, int fd, struct stat *file)
 {
     struct stage_identity identity;
     if (find_identity(result, fd, &identity)) {
-        file->st_dev = makedev(identity.major, identity.minor);
+        file->st_dev = device_number(&identity);
         file->st_ino = identity.inode;
     }
     return result;
@@ -27,7 +32,7 @@ static int answer64(int result, int fd, struct stat64 *file)
 {
     struct stage_identity identity;
     if (find_identity(result, fd, &identity)) {
-        file->st_dev = makedev(identity.major, identity.minor);
+        file->st_dev = device_number(&identity);
         file->st_ino = identity.inode;
     }
     return result;
@@ -112,7 +117,7 @@ static int answer_time64(int result, int fd, struct stat_time64 *file)
 {
     struct stage_identity identity;
     if (find_identity(result, fd, &identity)) {
-        file->st_dev = makedev(identity.major, identity.minor);
+        file->st_dev = device_number(&identity);
         file->st_ino = identity.inode;
     }
     return result;

@@ -27,25 +27,38 @@ static void add_holders(struct text *message, const struct event *event)
     }
 }
 
+/*
+ * The tables are strings of strings: words of any length, and no pointers, each of which would be a relocation in every process
+ * that starts. A row has three, and there is an empty one behind the last row.
+ */
+#define ROW(first, second, third) first "\0" second "\0" third "\0"
+
+static const char *behind(const char *word)
+{
+    return word + strlen(word) + 1;
+}
+
 /* Of others who are at work on a file. False when it isn't about that. */
 static bool add_turn(struct text *message, const struct event *event)
 {
-    static const struct {
-        char reason[16], outcome[16], text[96];
-    } sentences[] = {
-        { STAGE_LOCKED, "waiting", " is locked by another process; waiting for it" },
-        { STAGE_SERIALISED, "waiting", " is being replaced by another process; waiting for it" },
-        { STAGE_LOCKED, "succeeded", " was locked by another process, and no longer is after a wait" },
-        { STAGE_LOCKED, "gave-up", " was locked by another process until the wait ended, and was used all the same" },
-        { STAGE_LOCKED, "observed", " is locked by another process; nothing was done" },
-        { STAGE_SERIALISED, "succeeded", " was being replaced by another process, which has finished after a wait" },
-        { STAGE_SERIALISED, "gave-up", " was being replaced by another process until the wait ended: the last one to finish wins" },
-    };
-    for (size_t i = 0; event->reason && i < sizeof sentences / sizeof *sentences; i++)
-        if (!strcmp(sentences[i].reason, event->reason) && !strcmp(sentences[i].outcome, event->outcome)) {
-            text_add(message, sentences[i].text);
+    /* clang-format off */
+    static const char sentences[] = /* reason, outcome, sentence */
+        ROW(STAGE_LOCKED, "waiting", " is locked by another process; waiting for it")
+        ROW(STAGE_SERIALISED, "waiting", " is being replaced by another process; waiting for it")
+        ROW(STAGE_LOCKED, "succeeded", " was locked by another process, and no longer is after a wait")
+        ROW(STAGE_LOCKED, "gave-up", " was locked by another process until the wait ended, and was used all the same")
+        ROW(STAGE_LOCKED, "observed", " is locked by another process; nothing was done")
+        ROW(STAGE_SERIALISED, "succeeded", " was being replaced by another process, which has finished after a wait")
+        ROW(STAGE_SERIALISED, "gave-up", " was being replaced by another process until the wait ended: the last one to finish wins");
+    /* clang-format on */
+    for (const char *reason = sentences, *sentence; event->reason && *reason; reason = behind(sentence)) {
+        const char *outcome = behind(reason);
+        sentence = behind(outcome);
+        if (!strcmp(reason, event->reason) && !strcmp(outcome, event->outcome)) {
+            text_add(message, sentence);
             return true;
         }
+    }
     return false;
 }
 
@@ -61,34 +74,35 @@ static const char *sentence_of_giving_up(const struct event *event)
 /* Without an errno nothing was busy: the policy wanted it. */
 void message_add(struct text *message, const struct event *event)
 {
-    static const struct {
-        char outcome[16], busy[96], idle[80];
-    } sentences[] = {
-        { "succeeded", " was busy, and no longer is after a wait", "" },
-        { "waiting", " is busy; waiting for it", "" },
-        { "replaced", " was busy: a new file took its name, the old one lives on for those who run it",
-          ": a new file took its name, the old one lives on for those who use it" },
-        { "created", "", " is new: it took its name when it was complete" },
-        { "unchanged", " was busy, and written again with the bytes that it had: it was left as it is",
-          " was written again with the bytes that it had: it was left as it is" },
-        { "in-place", "", " can't be replaced: it is written in place" },
-        { "published-early", " was busy: a new file took its name while somebody could still write to it",
-          ": a new file took its name while somebody could still write to it" },
-        { "discarded", " was busy, and then unlinked, moved away or replaced by somebody: what was written is gone",
-          " was unlinked, moved away or replaced by somebody: what was written is gone" },
-        { "aborted", ": the new file could not be finished; it is gone, and what was there before stays", "" },
-        { "failed", " could not be replaced: the bytes are in the stage, which was kept", "" },
-        { "pending", " will be replaced when the last holder of the stage lets go", "" },
-        { "refused", "io_uring was refused, so that the program's files can be seen", "" },
-        { "observed", " is busy; nothing was done", "" },
-    };
+    /* clang-format off */
+    static const char sentences[] = /* outcome, if busy, if idle */
+        ROW("succeeded", " was busy, and no longer is after a wait", "")
+        ROW("waiting", " is busy; waiting for it", "")
+        ROW("replaced", " was busy: a new file took its name, the old one lives on for those who run it",
+            ": a new file took its name, the old one lives on for those who use it")
+        ROW("created", "", " is new: it took its name when it was complete")
+        ROW("unchanged", " was busy, and written again with the bytes that it had: it was left as it is",
+            " was written again with the bytes that it had: it was left as it is")
+        ROW("in-place", "", " can't be replaced: it is written in place")
+        ROW("published-early", " was busy: a new file took its name while somebody could still write to it",
+            ": a new file took its name while somebody could still write to it")
+        ROW("discarded", " was busy, and then unlinked, moved away or replaced by somebody: what was written is gone",
+            " was unlinked, moved away or replaced by somebody: what was written is gone")
+        ROW("aborted", ": the new file could not be finished; it is gone, and what was there before stays", "")
+        ROW("failed", " could not be replaced: the bytes are in the stage, which was kept", "")
+        ROW("pending", " will be replaced when the last holder of the stage lets go", "")
+        ROW("refused", "io_uring was refused, so that the program's files can be seen", "")
+        ROW("observed", " is busy; nothing was done", "");
+    /* clang-format on */
     text_add(message, event->target && event->target[0] ? event->target : event->path ? event->path : "");
     if (add_turn(message, event))
         return;
-    for (size_t i = 0; i < sizeof sentences / sizeof *sentences; i++)
-        if (!strcmp(sentences[i].outcome, event->outcome))
-            text_add(message,
-                     !sentences[i].busy[0] || (!event->error && sentences[i].idle[0]) ? sentences[i].idle : sentences[i].busy);
+    for (const char *outcome = sentences, *idle; *outcome; outcome = behind(idle)) {
+        const char *busy = behind(outcome);
+        idle = behind(busy);
+        if (!strcmp(outcome, event->outcome))
+            text_add(message, !*busy || (!event->error && *idle) ? idle : busy);
+    }
     if (!strcmp(event->outcome, "gave-up"))
         text_add(message, sentence_of_giving_up(event));
     if (!strcmp(event->outcome, "replaced") && !strcmp(event->verdict, "transient"))

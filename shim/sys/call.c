@@ -60,3 +60,8 @@ AT_START static long call_kernel(long number, long a, long b, long c, long d, lo
 sys_function *sys_entry = call_kernel;
 
 #endif
+
+long sys_short(long number, long a, long b, long c)
+{
+    return sys_entry(number, a, b, c, 0, 0, 0);
+}

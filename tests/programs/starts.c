@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -102,21 +103,47 @@ static void among_signals(void)
     printf("%s, %s\n", strerror(error), ticks > 5 ? "handlers ran" : "no handlers");
 }
 
+/* What a destructor is to a program in C++: the unwinder has to get through the library's frames to it. */
+static int cleaned;
+
+static void clean(const int *nothing)
+{
+    (void)nothing;
+    cleaned++;
+}
+
 static void *spawn_in_thread(void *nothing)
 {
+    int destroyed __attribute__((cleanup(clean))) = 0;
     (void)nothing;
     spawn();
     return NULL;
 }
 
-static void cancelled(void)
+static void *open_in_thread(void *fifo)
+{
+    int destroyed __attribute__((cleanup(clean))) = 0;
+    open(fifo, O_WRONLY); /* waits for a reader */
+    return NULL;
+}
+
+static void cancel(void *(*work)(void *), const char *path)
 {
     pthread_t thread;
     void *result;
-    must(pthread_create(&thread, NULL, spawn_in_thread, NULL) == 0);
+    cleaned = 0;
+    must(pthread_create(&thread, NULL, work, (void *)path) == 0);
     usleep(100000);
     must(pthread_cancel(thread) == 0 && pthread_join(thread, &result) == 0);
-    printf("%s\n", result == PTHREAD_CANCELED ? "cancelled" : "not cancelled");
+    printf("%s, %s\n", result == PTHREAD_CANCELED ? "cancelled" : "not cancelled", cleaned == 1 ? "cleaned up" : "not cleaned up");
+}
+
+static void cancelled(void)
+{
+    char fifo[PATH_MAX];
+    must((unsigned)snprintf(fifo, sizeof fifo, "%s.fifo", target) < sizeof fifo && mkfifo(fifo, 0600) == 0);
+    cancel(spawn_in_thread, NULL);
+    cancel(open_in_thread, fifo);
 }
 
 static void killed(void)
