@@ -29,8 +29,9 @@ struct intervention {
     char rule[PATH_MAX + 32];
     char message[2 * PATH_MAX];
     char candidate[PATH_MAX];
-    char line[EVENT_LINE_SIZE + 1]; /* terminated, for the environment */
-    char word[EVENT_SHORT_SIZE + 32];
+    char line[EVENT_LINE_SIZE];
+    char word[EVENT_SHORT_SIZE + 32]; /* for the environment */
+    size_t word_length;               /* of the line in it; 0: what is known has changed since */
 };
 
 /* Begins one about a call that met `error`. Returns NULL when there is no memory: then the kernel's answer stands. Keeps errno. */
@@ -77,8 +78,9 @@ void intervention_say_waited(struct intervention *, const char *outcome, const c
 void intervention_give_up(struct intervention *, int error);
 
 /*
- * The same line, but kept in `line` for somebody else to send, who can't make it shorter: in EVENT_SHORT_SIZE. Returns its length.
+ * What is to be said if the attempt that follows a pause succeeds, for somebody else to say: `word` is then `name` and the line,
+ * terminated. Who gets it can't make it shorter, so the line is in EVENT_SHORT_SIZE.
  */
-size_t intervention_word(struct intervention *, const char *event, const char *outcome, const char *verdict);
+void intervention_word(struct intervention *, const char *name);
 
 #endif
