@@ -319,6 +319,41 @@ Test(event, has_the_date_that_gmtime_has)
         }
 }
 
+/* Each line is what event_format would have made, through all the lengths of the numbers. */
+Test(event, is_renewed_as_if_it_were_made_anew)
+{
+    static char renewed[EVENT_SHORT_SIZE + 1];
+    const uint64_t steps[] = { 2, 3, 9, 10, 99, 1000, 12, 123456789, 2 };
+    struct event event = an_event();
+    event.path = "\"attempts\":7,}"; /* not to be taken for ours */
+    event.attempts = 2;
+    fake_time = (struct timespec){ 1000000000, 1000000 };
+    size_t length = event_format(&event, renewed, EVENT_SHORT_SIZE);
+    renewed[length] = '\0';
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        fake_time.tv_sec += 1000;
+        event.attempts = steps[i];
+        event.waited_ns = steps[i] * 1234567;
+        event.first_delay_ns = steps[i] * 1000;
+        event.last_delay_ns = steps[i] * 999999;
+        length = event_renew(&event, renewed, length, EVENT_SHORT_SIZE);
+        size_t expected = event_format(&event, line, EVENT_SHORT_SIZE);
+        line[expected] = '\0';
+        cr_assert_eq(length, expected);
+        cr_assert_str_eq(renewed, line);
+    }
+    event.waited_ns = UINT64_MAX;
+    errno = ETXTBSY;
+    cr_expect_eq(event_renew(&event, renewed, length, length), 0, "there is no room");
+    cr_expect_str_eq(renewed, line, "it isn't as it was");
+    event.attempts = 1;
+    event_format(&event, line, sizeof line);
+    line[100] = '\0'; /* without the delays */
+    cr_expect_eq(event_renew(&event, line, 100, sizeof line), 0);
+    int error = errno;
+    cr_expect_eq(error, ETXTBSY);
+}
+
 Test(event, keeps_errno)
 {
     static const long calls[] = { 0, SYS_clock_gettime };

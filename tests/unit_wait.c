@@ -58,24 +58,30 @@ TestSuite(wait, .init = set_clock);
 Test(wait, ladder_climbs_up_to_its_cap)
 {
     static const struct {
-        uint64_t first, cap, failures, elapsed, expected;
+        uint64_t first, cap, elapsed, expected;
     } rows[] = {
-        { 100 * US, 8000 * US, 1, 0, 100 * US },
-        { 100 * US, 8000 * US, 2, 100 * US, 200 * US },
-        { 100 * US, 8000 * US, 3, 300 * US, 300 * US },
-        { 100 * US, 8000 * US, 79, 0, 7900 * US },
-        { 100 * US, 8000 * US, 80, 0, 8000 * US },
-        { 100 * US, 8000 * US, 1000000, 0, 8000 * US },
-        { 100 * US, 100000 * US, 150, CLOCK_SECOND, CLOCK_SECOND / 64 }, /* a share of the wait, once that is more */
-        { 100 * US, 8000 * US, 150, CLOCK_SECOND, 8000 * US },
-        { 5000 * US, 1000 * US, 1, 0, 1000 * US }, /* a first above the cap is cut, too */
-        { 1000 * US, 1000 * US, 9, 0, 1000 * US },
-        { 365 * 86400 * CLOCK_SECOND, 365 * 86400 * CLOCK_SECOND, 70, 0, 365 * 86400 * CLOCK_SECOND },
-        { 1 * US, 365 * 86400 * CLOCK_SECOND, UINT64_C(1) << 60, 0, 365 * 86400 * CLOCK_SECOND },
+        { 100 * US, 100000 * US, 0, 100 * US },
+        { 100 * US, 100000 * US, 1600 * US, 100 * US },
+        { 100 * US, 100000 * US, 3200 * US, 200 * US }, /* a 16th of the wait */
+        { 100 * US, 100000 * US, 100000 * US, 6250 * US },
+        { 100 * US, 100000 * US, 200000 * US, 12500 * US },
+        { 100 * US, 100000 * US, 300000 * US, 12500 * US }, /* the same from there on */
+        { 100 * US, 100000 * US, CLOCK_SECOND, 12500 * US },
+        { 100 * US, 100000 * US, 1200000 * US, 12500 * US },
+        { 100 * US, 100000 * US, 1800000 * US, 50000 * US }, /* a 16th of what is beyond a second */
+        { 100 * US, 100000 * US, 10 * CLOCK_SECOND, 100000 * US },
+        { 100 * US, 8000 * US, CLOCK_SECOND, 8000 * US },
+        { 100 * US, CLOCK_SECOND, 9 * CLOCK_SECOND, CLOCK_SECOND / 2 },
+        { 20000 * US, 100000 * US, 500000 * US, 20000 * US }, /* no pause is shorter than the first */
+        { 20000 * US, 100000 * US, 1800000 * US, 50000 * US },
+        { 5000 * US, 1000 * US, 0, 1000 * US }, /* a first above the cap is cut, too */
+        { 1000 * US, 1000 * US, 9000 * US, 1000 * US },
+        { 365 * 86400 * CLOCK_SECOND, 365 * 86400 * CLOCK_SECOND, 0, 365 * 86400 * CLOCK_SECOND },
+        { 1 * US, 365 * 86400 * CLOCK_SECOND, UINT64_MAX, 365 * 86400 * CLOCK_SECOND },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct wait_bounds bounds = { .first_ns = rows[i].first, .cap_ns = rows[i].cap };
-        uint64_t pause = wait_ladder(&bounds, rows[i].failures, rows[i].elapsed, 0);
+        uint64_t pause = wait_ladder(&bounds, rows[i].elapsed, 0);
         cr_expect_eq(pause, rows[i].expected, "row %zu: %lu", i, (unsigned long)pause);
     }
 }
@@ -86,7 +92,7 @@ static uint64_t longest_pause_at(uint64_t held, uint64_t *attempts)
     const struct wait_bounds bounds = { .first_ns = 100 * US, .cap_ns = 100000 * US };
     uint64_t elapsed = 0, pause = 0;
     for (*attempts = 1; elapsed < held; ++*attempts)
-        elapsed += pause = wait_ladder(&bounds, *attempts, elapsed, 0);
+        elapsed += pause = wait_ladder(&bounds, elapsed, 0);
     return pause;
 }
 
@@ -95,8 +101,11 @@ Test(wait, is_no_longer_than_the_conflict_wants_it)
     static const struct {
         uint64_t held, pause, attempts;
     } rows[] = {
-        { 1000 * US, 500 * US, 6 },        { 10000 * US, 1500 * US, 16 },           { 100000 * US, 4600 * US, 48 },
-        { CLOCK_SECOND, 16000 * US, 145 }, { 10 * CLOCK_SECOND, 100000 * US, 310 },
+        { 1000 * US, 100 * US, 11 },
+        { 10000 * US, 625 * US, 48 },
+        { 100000 * US, 6250 * US, 86 },
+        { CLOCK_SECOND, 12500 * US, 161 },
+        { 10 * CLOCK_SECOND, 100000 * US, 285 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t attempts, pause = longest_pause_at(rows[i].held, &attempts);
@@ -108,10 +117,10 @@ Test(wait, is_no_longer_than_the_conflict_wants_it)
 Test(wait, jitter_takes_off_at_most_a_third_and_reaches_it)
 {
     const struct wait_bounds bounds = { .first_ns = 100 * US, .cap_ns = 8000 * US };
-    for (uint64_t failures = 1; failures < 100; failures += 9) {
-        uint64_t full = wait_ladder(&bounds, failures, 0, 0), least = full, most = 0;
+    for (uint64_t elapsed = 0; elapsed < 100 * CLOCK_MS; elapsed += 9 * CLOCK_MS) {
+        uint64_t full = wait_ladder(&bounds, elapsed, 0), least = full, most = 0;
         for (uint64_t noise = 0; noise < 100000; noise++) {
-            uint64_t pause = wait_ladder(&bounds, failures, 0, noise * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+            uint64_t pause = wait_ladder(&bounds, elapsed, noise * UINT64_C(0x9e3779b97f4a7c15) >> 20);
             least = pause < least ? pause : least;
             most = pause > most ? pause : most;
         }
@@ -126,16 +135,16 @@ Test(wait, ladder_is_never_zero)
 {
     static const struct wait_bounds bounds[] = { { 0, 0 }, { 0, 8000 * US }, { 1, 0 }, { 1, 1 }, { 2, 2 } };
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++)
-        for (uint64_t failures = 0; failures < 70; failures++)
+        for (uint64_t elapsed = 0; elapsed < 70; elapsed++)
             for (uint64_t noise = 0; noise < 1000; noise += 7)
-                cr_assert_gt(wait_ladder(&bounds[i], failures, 0, noise), 0, "bounds %zu, failure %lu", i, (unsigned long)failures);
+                cr_assert_gt(wait_ladder(&bounds[i], elapsed, noise), 0, "bounds %zu, after %lu", i, (unsigned long)elapsed);
 }
 
 /* Otherwise a wait of ten seconds is a hundred thousand attempts. */
 Test(wait, ladder_climbs_from_zero_too)
 {
     const struct wait_bounds bounds = { .first_ns = 0, .cap_ns = 8000 * US };
-    cr_expect_eq(wait_ladder(&bounds, 30, CLOCK_SECOND, 0), 8000 * US);
+    cr_expect_eq(wait_ladder(&bounds, CLOCK_SECOND, 0), 8000 * US);
 }
 
 /* ---- marks ------------------------------------------------------------------------------------------------------------------ */
@@ -283,11 +292,12 @@ Test(wait, stays_on_its_ladder)
     struct wait wait;
     wait_begin(&wait, &bounds);
     for (uint64_t failures = 1; failures < 100; failures++) {
-        uint64_t full = wait_ladder(&bounds, failures, wait_elapsed_ns(&wait), 0);
+        uint64_t full = wait_ladder(&bounds, wait_elapsed_ns(&wait), 0);
         slept = 0;
         cr_assert(wait_pause(&wait));
         cr_expect_leq(slept, full, "pause %lu", (unsigned long)failures);
         cr_expect_geq(slept, full - full / 3, "pause %lu", (unsigned long)failures);
+        cr_expect_eq(wait.paused_ns, wait_elapsed_ns(&wait));
     }
 }
 

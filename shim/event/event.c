@@ -1,5 +1,7 @@
 #include "event.h"
 
+#include <string.h>
+
 #include "../sys/call.h"
 #include "../sys/clock.h"
 #include "../sys/text.h"
@@ -144,4 +146,27 @@ size_t event_format(const struct event *event, char *line, size_t size)
     holder_list_write(&json, event->holders);
     errno = saved;
     return json_end(&json);
+}
+
+size_t event_renew(const struct event *event, char *line, size_t length, size_t size)
+{
+    static const char before[] = "{\"ts\":\"", first[] = "\"attempts\":";
+    int saved = errno;
+    char stamp[STAMP_SIZE], numbers[256];
+    stamp_text(stamp, clock_ns(CLOCK_REALTIME));
+    errno = saved;
+    struct json json = json_begin(numbers, sizeof numbers);
+    add_wait(&json, event);
+
+    /* What comes before the numbers are words of our own, none of which has these in it. */
+    char *old = strstr(line, first), *end = old ? strchr(old, '}') : NULL;
+    if (!end)
+        return 0;
+    size_t taken = (size_t)(end + 1 - old), needed = json.length - 1; /* without the bracket */
+    if (length - taken + needed > size)
+        return 0;
+    memmove(old + needed, end + 1, length + 1 - (size_t)(end + 1 - line));
+    memcpy(old, numbers + 1, needed);
+    memcpy(line + sizeof before - 1, stamp, strlen(stamp));
+    return length - taken + needed;
 }

@@ -52,6 +52,13 @@ struct event {
 size_t event_format(const struct event *, char *line, size_t size);
 
 /*
+ * Brings a line that event_format made of this event up to date, at a small part of the cost, where nothing but the numbers of
+ * the wait have changed since (`attempts` from two or more). The line is terminated. Returns its new length, or 0, and leaves it
+ * as it was, when there is no room.
+ */
+size_t event_renew(const struct event *, char *line, size_t length, size_t size);
+
+/*
  * Sends a line, as event_format makes it, to each sink of a list such as "stderr,/var/log/etxtbsy.json,fd:7,journal,syslog"; "none"
  * stands for no sink. A sink that fails doesn't keep the others from it. A line for a pipe, a socket or a terminal is made again,
  * shorter, where it isn't sure to go through in one piece; a blank event stands for a line that can't be.

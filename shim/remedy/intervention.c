@@ -72,13 +72,18 @@ static struct text begin_message(struct intervention *intervention)
     return text_over(intervention->message, MESSAGE_SIZE);
 }
 
-static size_t format(struct intervention *intervention, struct event *event, size_t size)
+static size_t format(struct intervention *intervention, struct event *event, char *line, size_t size)
 {
     event->host = &intervention->host;
     event->message = intervention->message;
-    intervention->line = behind(intervention->message);
     host_learn(&intervention->host, &intervention->scan.lines);
-    return event_format(event, intervention->line, size);
+    return event_format(event, line, size);
+}
+
+static void send_line(struct intervention *intervention, struct event *event)
+{
+    char *line = behind(intervention->message);
+    event_send(intervention->policy.log, event, line, format(intervention, event, line, EVENT_LINE_SIZE));
 }
 
 static void say_complaint(struct intervention *intervention, const struct complaints *complaints)
@@ -109,8 +114,7 @@ static void say_complaint(struct intervention *intervention, const struct compla
         text_number(&message, complaints->count - 1);
         text_add(&message, " more: see etxtbsy check)");
     }
-    size_t length = format(intervention, &event, EVENT_LINE_SIZE);
-    event_send(intervention->policy.log, &event, intervention->line, length);
+    send_line(intervention, &event);
 }
 
 enum policy_action intervention_decide(struct intervention *intervention, enum policy_operation operation, const char *path)
@@ -181,6 +185,7 @@ static bool look_on(struct intervention *intervention, uint64_t ns)
     struct holders_scan *scan = &intervention->scan;
     struct holder_list *holders = &intervention->holders;
     uint64_t budget = intervention->scan_budget_ns, take = ns < budget ? ns : budget;
+    intervention->word_length = 0;
     intervention->event.holders = holders;
     holders->with_cmdline = intervention->policy.value[KEY_CMDLINE] == SWITCH_ON;
     bool done = holders_look(scan, take) || take == budget;
@@ -198,6 +203,21 @@ void intervention_look(struct intervention *intervention, enum intervention_occa
     if (occasion == ON_REDIRECT)
         intervention->scan_budget_ns = REDIRECT_SCAN_NS;
     look_on(intervention, intervention->scan_budget_ns);
+}
+
+static void note_wait(struct intervention *intervention, uint64_t waited_ns)
+{
+    const struct wait *wait = &intervention->wait;
+    struct event *event = &intervention->event;
+    event->attempts = wait->attempts;
+    event->waited_ns = waited_ns;
+    event->first_delay_ns = wait->first_delay_ns;
+    event->last_delay_ns = wait->last_delay_ns;
+}
+
+void intervention_note_wait(struct intervention *intervention)
+{
+    note_wait(intervention, wait_elapsed_ns(&intervention->wait));
 }
 
 static void say_waiting(struct intervention *intervention)
@@ -231,37 +251,35 @@ void intervention_begin_wait(struct intervention *intervention, enum interventio
     scratch_may_be_left(intervention, sizeof *intervention);
 }
 
-void intervention_note_wait(struct intervention *intervention)
-{
-    const struct wait *wait = &intervention->wait;
-    struct event *event = &intervention->event;
-    event->attempts = wait->attempts;
-    event->waited_ns = wait_elapsed_ns(wait);
-    event->first_delay_ns = wait->first_delay_ns;
-    event->last_delay_ns = wait->last_delay_ns;
-}
-
-static size_t compose(struct intervention *intervention, const char *event, const char *outcome, const char *verdict, size_t size)
+static void compose(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)
 {
     intervention->event.event = event;
     intervention->event.outcome = outcome;
     intervention->event.verdict = verdict;
     struct text message = begin_message(intervention);
     message_add(&message, &intervention->event);
-    return format(intervention, &intervention->event, size);
 }
 
-size_t intervention_word(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)
+void intervention_word(struct intervention *intervention, const char *name)
 {
-    size_t length = compose(intervention, event, outcome, verdict, EVENT_SHORT_SIZE);
-    intervention->line[length] = '\0';
-    return length;
+    size_t before = strlen(name), length = intervention->word_length;
+    char *word = intervention->word, *line = word + before;
+    note_wait(intervention, intervention->wait.paused_ns);
+    if (length)
+        length = event_renew(&intervention->event, line, length, EVENT_SHORT_SIZE);
+    if (!length) {
+        memcpy(word, name, before);
+        compose(intervention, "wait", "succeeded", "transient");
+        length = format(intervention, &intervention->event, line, EVENT_SHORT_SIZE);
+        line[length] = '\0';
+    }
+    intervention->word_length = length;
 }
 
 void intervention_say(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)
 {
-    size_t length = compose(intervention, event, outcome, verdict, EVENT_LINE_SIZE);
-    event_send(intervention->policy.log, &intervention->event, intervention->line, length);
+    compose(intervention, event, outcome, verdict);
+    send_line(intervention, &intervention->event);
 }
 
 void intervention_say_waited(struct intervention *intervention, const char *outcome, const char *verdict)

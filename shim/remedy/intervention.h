@@ -26,14 +26,15 @@ struct intervention {
     uint64_t scan_budget_ns;
     bool looks, said_waiting;
     char comm[16], sync[8];
-    char *exe, *rule, *message, *line; /* in `text`, each behind the one before, which is short as a rule */
+    char *exe, *rule, *message; /* in `text`, and the line: each behind the one before, which is short as a rule */
     struct holders_scan scan;
     struct holder_list holders;
     struct stage_target target;
     struct stage_report report;
     char candidate[PATH_MAX];
-    char word[EVENT_SHORT_SIZE + 32];
-    _Alignas(4096) char text[EXE_SIZE + RULE_SIZE + MESSAGE_SIZE + EVENT_LINE_SIZE + 1];
+    char word[EVENT_SHORT_SIZE + 32]; /* for the environment */
+    size_t word_length;               /* of the line in it; 0: what is known has changed since */
+    _Alignas(4096) char text[EXE_SIZE + RULE_SIZE + MESSAGE_SIZE + EVENT_LINE_SIZE];
 };
 
 /* Begins one about a call that met `error`. Returns NULL when there is no memory: then the kernel's answer stands. Keeps errno. */
@@ -80,8 +81,9 @@ void intervention_say_waited(struct intervention *, const char *outcome, const c
 void intervention_give_up(struct intervention *, int error);
 
 /*
- * The same line, but kept in `line` for somebody else to send, who can't make it shorter: in EVENT_SHORT_SIZE. Returns its length.
+ * What is to be said if the attempt that follows a pause succeeds, for somebody else to say: `word` is then `name` and the line,
+ * terminated. Who gets it can't make it shorter, so the line is in EVENT_SHORT_SIZE.
  */
-size_t intervention_word(struct intervention *, const char *event, const char *outcome, const char *verdict);
+void intervention_word(struct intervention *, const char *name);
 
 #endif

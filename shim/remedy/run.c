@@ -107,19 +107,13 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
             environment_copy(&copy, run->envp);
         if (!copy.entries)
             intervention_say(intervention, "wait", "waiting", "transient");
+        if (copy.entries)
+            environment_set(&copy, LEGACY_LINE, intervention->word);
         scratch_may_be_left(copy.entries, copy.size);
     }
     while ((error == ETXTBSY || error == EINTR) && wait_pause(wait)) {
-        intervention_note_wait(intervention);
-        if (copy.entries) {
-            char *word = intervention->word;
-            size_t name = strlen(LEGACY_LINE);
-            memcpy(word, LEGACY_LINE, name);
-            intervention_word(intervention, "wait", "succeeded", "transient");
-            struct text text = text_over(word + name, sizeof intervention->word - name);
-            text_add(&text, intervention->line);
-            environment_set(&copy, LEGACY_LINE, word);
-        }
+        if (copy.entries)
+            intervention_word(intervention, LEGACY_LINE);
         error = attempt_at(run, attempt, path, copy.entries ? copy.entries : run->envp);
         if (error == E2BIG && copy.entries) { /* our word was too much: without it, then */
             environment_discard(&copy);

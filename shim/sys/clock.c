@@ -1,7 +1,6 @@
 #include "clock.h"
 
 #include "call.h"
-#include "process.h"
 
 uint64_t clock_ns(clockid_t clock)
 {
@@ -24,10 +23,7 @@ void clock_rest(uint64_t ns)
 static void sleep_for(uint64_t ns)
 {
     struct timespec pause = duration(ns);
-    if (process_borrows_memory())
-        clock_rest(ns);
-    else
-        nanosleep(&pause, NULL);
+    nanosleep(&pause, NULL);
 }
 
 void (*clock_sleep)(uint64_t ns) = sleep_for;

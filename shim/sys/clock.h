@@ -13,10 +13,7 @@
 /* CLOCK_MONOTONIC, CLOCK_REALTIME or another of clock_gettime(2). Safe anywhere. */
 uint64_t clock_ns(clockid_t clock);
 
-/*
- * Sleeps for `ns`, or until a signal handler has run. A cancellation point, so that a thread in a long wait can be
- * cancelled, except in a vfork child, where cancelling would unwind the parent's stack.
- */
+/* Sleeps for `ns`, or until a signal handler has run. A cancellation point, so that a thread in a long wait can be cancelled. */
 extern void (*clock_sleep)(uint64_t ns) __attribute__((visibility("hidden")));
 
 /* The same, and never a cancellation point. */

@@ -7,9 +7,9 @@
  *         if (!wait_pause(&wait))
  *             give up;
  *
- * The ladder is dense at first (a fork race clears in microseconds), climbs steadily up to a cap, and is spread by jitter so that
- * many waiters don't move in step. The last attempt comes right at the deadline. Safe anywhere; a cancellation point
- * except in a vfork child.
+ * The ladder is dense at first (a fork race clears in microseconds), climbs with the wait up to a cap, and is spread by jitter so
+ * that many waiters don't move in step. The last attempt comes right at the deadline. Safe anywhere; a cancellation point
+ * except in a vfork child, where cancelling would unwind the parent's stack.
  */
 #ifndef WAIT_H
 #define WAIT_H
@@ -37,6 +37,7 @@ struct wait {
     uint64_t started_ns;                    /* CLOCK_MONOTONIC */
     uint64_t attempts;                      /* that have failed so far */
     bool last;                              /* the deadline has passed: the attempt that follows was the last */
+    uint64_t paused_ns;                     /* when the last pause ended, since the wait began */
     uint64_t first_delay_ns, last_delay_ns; /* how long the first pause took, and the last */
     uint64_t mark_ns;                       /* 0: none */
     wait_marked *marked;
@@ -53,10 +54,10 @@ bool wait_pause(struct wait *);
 uint64_t wait_elapsed_ns(const struct wait *);
 
 /*
- * The pause after `failures` failed attempts in `elapsed_ns`: first × failures, or 1/64 of the time that has passed when that is
- * more, at most cap, of which `noise` takes off up to a third.
+ * The pause when the wait has lasted so long: a 16th of that, but no more than 12.5 ms, or a 16th of what is beyond a second when
+ * that is more; at least first and at most cap. `noise` takes off up to a third.
  */
-uint64_t wait_ladder(const struct wait_bounds *, uint64_t failures, uint64_t elapsed_ns, uint64_t noise);
+uint64_t wait_ladder(const struct wait_bounds *, uint64_t elapsed_ns, uint64_t noise);
 
 /*
  * A descriptor through which this very process has the file open for writing, or -1. As long as it does no wait can help,

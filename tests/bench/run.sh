@@ -91,7 +91,7 @@ release() {
         # The longer holds are slept away: all at once, each with a file of its own.
         for hold in 100 1000; do
             rm -f waits.json
-            rounds=$((hold == 100 ? 60 : 16))
+            rounds=$((hold == 100 ? 60 : 48))
             for strategy in shim $strategies; do
                 "$bench/release" $hold $rounds "$strategy" &
             done
