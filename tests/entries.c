@@ -383,7 +383,8 @@ static bool check_idle(struct place *place, const char *build, const char *entry
 static void check_line(const struct place *place, const char *build, const char *entry, const char *event, const char *outcome)
 {
     struct json_object *lines = log_lines(place);
-    cr_expect_eq(json_object_array_length(lines), 1, "%s %s: %zu lines", build, entry, json_object_array_length(lines));
+    cr_expect_eq(json_object_array_length(lines), 1, "%s %s: %zu lines: %s", build, entry, json_object_array_length(lines),
+                 json_object_to_json_string(lines));
     if (json_object_array_length(lines)) {
         struct json_object *line = json_object_array_get_idx(lines, 0);
         const char *op = line_string(line, "op");
