@@ -287,6 +287,7 @@ void host_learn(struct host *host)
         errno = saved;
         return;
     }
+    memset(host, 0, FACTS_SIZE);
     struct text text = TEXT(host->name);
     if (sys_call(SYS_uname, &name) == 0)
         text_add(&text, name.nodename);
