@@ -2538,6 +2538,18 @@ Test(stage, keeps_what_it_replaces_as_often_as_asked)
     cr_expect_eq(descriptors(), open_before);
 }
 
+/* Each costs a microsecond or more, of a redirect that has to be worth its time for a small file, too. */
+Test(stage, is_made_in_few_calls)
+{
+    created("app", O_WRONLY | O_TRUNC, 0); /* what is mapped is kept */
+    trace.length = 0;
+    cr_assert_geq(created("app", O_WRONLY | O_TRUNC, 0), 0);
+    cr_expect_leq(trace.length, 58, "%zu calls", trace.length);
+    cr_expect_eq(traced(SYS_mmap, 0), trace.length);
+    cr_expect_eq(traced(SYS_munmap, 0), trace.length);
+    cr_expect_eq(traced(SYS_ftruncate, 0), trace.length, "there is nothing that a truncation takes away");
+}
+
 Test(stage, that_keeps_nothing_makes_no_call_for_it)
 {
     int fd = created("app", O_WRONLY | O_TRUNC, 0);
