@@ -1,6 +1,6 @@
 /*
  * The holders that a line names: what a scan has found, kept until the line is written, when they may have ended.
- * Safe anywhere. Belongs in a scratch mapping, zeroed.
+ * Safe anywhere. Belongs in a scratch mapping; what it has before `holder` is zero at first.
  */
 #ifndef EVENT_HOLDER_LIST_H
 #define EVENT_HOLDER_LIST_H

@@ -68,7 +68,7 @@ struct holders_scan {
     struct lines lines;
 };
 
-/* `looks_for` is a set of enum holder_how. The scan is otherwise zero, as scratch_map returns it. */
+/* `looks_for` is a set of enum holder_how. What else the scan has before `pids` is zero. */
 void holders_begin(struct holders_scan *, unsigned looks_for);
 void holders_add_file(struct holders_scan *, uint64_t device, uint64_t inode);
 

@@ -23,11 +23,25 @@ static char *behind(char *string)
     return string + strlen(string) + 1;
 }
 
+/* What is looked at before it is filled in; not the room that paths and lists have, which would be touched for nothing. */
+static void clear(struct intervention *intervention)
+{
+    struct stage_report *report = &intervention->report;
+    memset(&intervention->scan, 0, offsetof(struct holders_scan, pids));
+    memset(&intervention->holders, 0, offsetof(struct holder_list, holder));
+    memset(&intervention->target, 0, offsetof(struct stage_target, path));
+    memset(report, 0, offsetof(struct stage_report, path));
+    memset(&report->generation, 0, offsetof(struct stage_generation, path));
+    report->path[0] = report->target[0] = report->generation.path[0] = '\0';
+    intervention->word_length = 0;
+}
+
 struct intervention *intervention_begin(const char *op, const char *path, int error)
 {
     int saved = errno;
     struct intervention *intervention = scratch_map(sizeof *intervention);
     if (intervention) {
+        clear(intervention);
         intervention->event = (struct event){ .op = op, .path = path, .error = error, .held_fd = -1, .attempts = 1 };
         process_comm(intervention->comm);
         process_exe(intervention->exe = intervention->text, EXE_SIZE);

@@ -122,8 +122,11 @@ static bool is_preloaded_everywhere(void)
     bool found = false;
     char *text = scratch_map(PRELOAD_FILE_SIZE);
     int fd = text ? sys_openat(AT_FDCWD, PRELOAD_FILE, O_RDONLY | O_CLOEXEC, 0) : -1;
-    if (fd >= 0 && sys_read(fd, text, PRELOAD_FILE_SIZE - 1) > 0)
+    ssize_t length = fd < 0 ? -1 : sys_read(fd, text, PRELOAD_FILE_SIZE - 1);
+    if (length > 0) {
+        text[length] = '\0';
         found = names_this_library(text);
+    }
     sys_close_quietly(fd);
     scratch_unmap(text, PRELOAD_FILE_SIZE);
     return found;

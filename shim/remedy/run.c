@@ -34,8 +34,11 @@ static void environment_copy(struct environment *copy, char *const *envp)
     copy->size = (count + 3) * sizeof *copy->entries;
     copy->count = count;
     copy->entries = scratch_map(copy->size);
-    if (copy->entries && count)
+    if (!copy->entries)
+        return;
+    if (count)
         memcpy(copy->entries, envp, count * sizeof *envp);
+    memset(copy->entries + count, 0, 3 * sizeof *copy->entries);
 }
 
 static void environment_discard(struct environment *copy)

@@ -31,12 +31,15 @@ static int truncate_path(const char *path, int64_t length)
 #endif
 }
 
-/* Whether the kernel refuses the target itself, too: another preloaded library may have meant a different file by the path. */
+/*
+ * Whether the kernel refuses the target itself, too: another preloaded library may have meant a different file by the path. It is
+ * executed then, and no swap file: the kernel has those open for writing as long as they are in use.
+ */
 static bool is_busy(const struct stage_target *target)
 {
     int fd = sys_openat(AT_FDCWD, target->path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     sys_close_quietly(fd);
-    return (fd < 0 && errno == ETXTBSY) || stage_is_swap_file(target);
+    return fd < 0 && errno == ETXTBSY;
 }
 
 static int try_again(const struct write_open *open, int64_t length)
@@ -134,7 +137,7 @@ static int redirect(struct intervention *intervention, const struct write_open *
     }
     for (int looks = 0; looks < LOOKS_MAX; looks++) {
         if (!is_busy(target)) {
-            intervention->event.reason = "path";
+            intervention->event.reason = stage_is_swap_file(target) ? "swap-file" : "path";
             return -1;
         }
         fd = create(intervention, STAGE_OF_BUSY, open, keep);

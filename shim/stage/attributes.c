@@ -8,14 +8,14 @@
  * Owner first: chown takes set-id bits away, and a capability with them. Mode last: an ACL brings a mode of its own. Whatever
  * is right already is left alone, so that a file to which nothing has happened keeps its ctime.
  */
-const char *attributes_copy(int from, const struct statx *file, int to, bool keeps_capability)
+const char *attributes_copy(int from, const struct statx *file, int to, bool keeps_capability, struct xattrs_seen *seen)
 {
     struct statx now;
     if (sys_fstat(to, &now) < 0)
         return "attributes";
     if ((now.stx_uid != file->stx_uid || now.stx_gid != file->stx_gid) && sys_fchown(to, file->stx_uid, file->stx_gid) < 0)
         return refusal_of("owner");
-    const char *reason = xattrs_copy(from, to, keeps_capability);
+    const char *reason = xattrs_copy(from, to, keeps_capability, seen);
     if (reason)
         return reason;
     if (sys_fstat(to, &now) < 0 || (now.stx_mode != file->stx_mode && sys_fchmod(to, file->stx_mode & 07777) < 0))

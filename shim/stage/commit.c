@@ -97,7 +97,7 @@ static bool keep_target(const struct commit *commit, const struct statx *expecte
     bool unwritten = kept && is_unwritten(&file, &opened);
     if (unwritten && file.stx_mode == release->known.slot->then.stage_mode)
         file.stx_mode = opened.stx_mode;
-    kept = kept && !attributes_copy(stage, &file, target, unwritten) && give_times(target, &opened, &file) &&
+    kept = kept && !attributes_copy(stage, &file, target, unwritten, NULL) && give_times(target, &opened, &file) &&
            sys_unlinkat(place->dirfd, place->stage) == 0;
     sys_close_quietly(target);
     return kept;

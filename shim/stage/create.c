@@ -25,6 +25,7 @@ struct birth {
     const struct stage_request *request;
     struct stage_known *known; /* NULL: no slot was left */
     int dirfd, fd;
+    int old; /* the target, for what needs no right to read it */
     int caller_fd;
     int turn;      /* the target, locked while we look for others' stages and make our own */
     bool nameless; /* born without a name, so nobody can have seen it unlocked */
@@ -95,7 +96,7 @@ static const char *find_obstacle(struct birth *birth)
         return "mount-point";
     if (file->stx_attributes & file->stx_attributes_mask & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND))
         return "immutable";
-    if (swap_is_active(file))
+    if (birth->request->kind != STAGE_OF_BUSY && swap_is_active(file))
         return "swap-file";
     uid_t uid = sys_geteuid();
     if ((directory.stx_mode & S_ISVTX) && uid != directory.stx_uid && uid != file->stx_uid && !process_has_capability(CAP_FOWNER))
@@ -172,27 +173,22 @@ static const char *make_file(struct birth *birth)
     return NULL;
 }
 
-/* Opens the target for what needs no right to read it; NULL when it is still the one. */
-static const char *open_target(const struct birth *birth, int *fd, struct statx *now)
+/* NULL when it is still the one. */
+static const char *open_target(struct birth *birth)
 {
     const struct stage_target *target = birth->request->target;
-    *fd = sys_openat(birth->dirfd, base_of(target), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (*fd < 0)
+    struct statx now;
+    if (is_new(birth))
+        return NULL;
+    birth->old = sys_openat(birth->dirfd, base_of(target), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (birth->old < 0)
         return refusal_of_errno();
-    return sys_fstat(*fd, now) == 0 && sys_same_file(now, &target->file) ? NULL : refusal_of_change(birth);
+    return sys_fstat(birth->old, &now) == 0 && sys_same_file(&now, &target->file) ? NULL : refusal_of_change(birth);
 }
 
 static const char *give_flags(struct birth *birth)
 {
-    struct statx now;
-    int old;
-    if (is_new(birth))
-        return NULL;
-    const char *reason = open_target(birth, &old, &now);
-    if (!reason)
-        reason = flags_copy(old, birth->fd);
-    sys_close_quietly(old);
-    return reason;
+    return is_new(birth) ? NULL : flags_copy(birth->old, birth->fd);
 }
 
 static const char *copy_content(struct birth *birth)
@@ -212,27 +208,29 @@ static const char *copy_content(struct birth *birth)
     return reason;
 }
 
+#define SET_ID (S_ISUID | S_ISGID)
+
 /*
- * The times are the target's until something is written. A truncation in place takes set-id bits away from a writer without
- * CAP_FSETID, and so does one here, even of nothing.
+ * The times are the target's until something is written: when it was written to last, until it is truncated. A truncation in place
+ * takes set-id bits away from a writer without CAP_FSETID, and a capability, and so does one here, even of nothing.
  */
 static const char *give_attributes(struct birth *birth)
 {
     struct statx now;
-    int old;
     if (is_new(birth))
         return NULL;
-    const char *reason = open_target(birth, &old, &now);
-    if (!reason)
-        reason = attributes_copy(old, &now, birth->fd, false);
-    if (!reason && birth->known)
-        xattrs_see(old, &birth->known->then.xattrs);
-    sys_close_quietly(old);
-    if (!reason)
-        sys_set_times(birth->fd, &now);
-    if (!reason && birth->request->flags & O_TRUNC)
+    if (sys_fstat(birth->old, &now) < 0)
+        return "attributes";
+    const char *reason = attributes_copy(birth->old, &now, birth->fd, false, birth->known ? &birth->known->then.xattrs : NULL);
+    if (reason)
+        return reason;
+    bool truncates = birth->request->flags & O_TRUNC;
+    if (truncates)
+        now.stx_mtime = (struct statx_timestamp){ .tv_nsec = UTIME_OMIT }; /* it is of this moment */
+    sys_set_times(birth->fd, &now);
+    if (truncates && (now.stx_mode & SET_ID || !birth->known || birth->known->then.xattrs.count))
         sys_ftruncate(birth->fd, 0);
-    return reason;
+    return NULL;
 }
 
 static const char *clear_litter(struct birth *birth)
@@ -313,7 +311,7 @@ static const char *make_known(struct birth *birth)
  * opened through that of a file born without a name would keep saying "(deleted)" (measured on 6.18). The name is looked at
  * first: behind a symbolic link or a FIFO that somebody has put there, an open could do harm.
  */
-static int open_named(int dirfd, const char *name, uint64_t device, uint64_t inode, int flags, bool lock)
+static int open_named(int dirfd, const char *name, uint64_t device, uint64_t inode, int flags)
 {
     char link[DESCRIPTOR_LINK_SIZE];
     struct statx file;
@@ -324,14 +322,17 @@ static int open_named(int dirfd, const char *name, uint64_t device, uint64_t ino
     if (sys_fstat(path, &file) == 0 && file.stx_ino == inode && sys_device(&file) == device)
         fd = flags & O_NOFOLLOW ? sys_openat_as(dirfd, name, flags, 0)
                                 : sys_openat_as(AT_FDCWD, descriptor_link(link, path), flags, 0);
-    /* `path` has the lowest number that was free. */
-    if (fd < 0 || (lock && sys_flock(fd, LOCK_SH | LOCK_NB) < 0) || sys_dup3(fd, path, flags & O_CLOEXEC) < 0) {
-        sys_close_quietly(fd);
-        sys_close_quietly(path);
-        return -1;
-    }
-    sys_close(fd);
-    return path;
+    sys_close_quietly(path);
+    return fd;
+}
+
+/* Gives a descriptor the lowest number that is free. */
+static int lower(int fd, int flags)
+{
+    int lowest = sys_fcntl(fd, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+    int other = lowest < 0 || lowest > fd ? lowest : fd;
+    sys_close_quietly(other);
+    return other == fd ? lowest : fd;
 }
 
 static bool publish(const struct birth *birth)
@@ -370,7 +371,7 @@ static const char *open_for_caller(struct birth *birth)
     bool closed = is_new(birth) && (birth->file.stx_mode & 0600) != 0600;
     if (closed && sys_fchmod(birth->fd, (birth->file.stx_mode & 07777) | 0600) < 0)
         return "attributes";
-    int fd = open_named(birth->dirfd, birth->name, sys_device(&birth->file), birth->file.stx_ino, flags, false);
+    int fd = open_named(birth->dirfd, birth->name, sys_device(&birth->file), birth->file.stx_ino, flags);
     if (fd < 0)
         return refusal_of_errno();
     if (closed && sys_fchmod(birth->fd, birth->file.stx_mode & 07777) < 0) {
@@ -378,8 +379,8 @@ static const char *open_for_caller(struct birth *birth)
         return "attributes";
     }
     birth->locked = birth->locked && sys_flock(fd, LOCK_SH | LOCK_NB) == 0 && is_excluding(birth);
-    int directory = sys_fcntl(birth->dirfd, F_DUPFD_CLOEXEC, 0);
-    if (directory >= 0)
+    int directory = is_trackable(birth) ? -1 : sys_fcntl(birth->dirfd, F_DUPFD_CLOEXEC, 0);
+    if (is_trackable(birth) || directory >= 0)
         birth->caller_fd = sys_dup3(fd, birth->dirfd, flags & O_CLOEXEC);
     sys_close_quietly(fd);
     if (birth->caller_fd < 0) {
@@ -421,16 +422,19 @@ static const char *go_through(struct birth *birth)
 {
     const char *reason;
     (void)((reason = open_directory(birth)) || (reason = find_obstacle(birth)) || (reason = take_turn(birth)) ||
-           (reason = make_file(birth)) || (reason = give_flags(birth)) || (reason = copy_content(birth)) ||
-           (reason = give_attributes(birth)) || (reason = clear_litter(birth)) || (reason = give_name(birth)) ||
-           (reason = look_around(birth)) || (reason = make_known(birth)) || (reason = open_for_caller(birth)));
+           (reason = open_target(birth)) || (reason = make_file(birth)) || (reason = give_flags(birth)) ||
+           (reason = copy_content(birth)) || (reason = give_attributes(birth)) || (reason = clear_litter(birth)) ||
+           (reason = give_name(birth)) || (reason = look_around(birth)) || (reason = make_known(birth)) ||
+           (reason = open_for_caller(birth)));
     return reason;
 }
 
 int stage_create(const struct stage_request *request, const char **reason)
 {
     stage_forget_gone();
-    struct birth birth = { .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .caller_fd = -1, .turn = -1 };
+    struct birth birth = {
+        .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .old = -1, .caller_fd = -1, .turn = -1
+    };
 
     *reason = go_through(&birth);
     if (*reason)
@@ -443,6 +447,7 @@ int stage_create(const struct stage_request *request, const char **reason)
     locks_leave(birth.turn);
     sys_close_quietly(birth.dirfd);
     sys_close_quietly(birth.fd);
+    sys_close_quietly(birth.old);
     return birth.caller_fd;
 }
 
@@ -493,9 +498,12 @@ int stage_join(const struct stage_target *target, int flags)
         if (known->error || !is_of_target(known, target))
             continue;
         /* A moved directory, or a chroot, hides the path, not the descriptor. */
-        fd = open_named(AT_FDCWD, known->path, known->device, known->inode, flags & ~O_TRUNC, true);
-        if (fd < 0)
-            fd = own_reopen(known, flags & ~O_TRUNC);
+        fd = open_named(AT_FDCWD, known->path, known->device, known->inode, flags & ~O_TRUNC);
+        if (fd >= 0 && sys_flock(fd, LOCK_SH | LOCK_NB) < 0) {
+            sys_close(fd);
+            fd = -1;
+        }
+        fd = fd < 0 ? own_reopen(known, flags & ~O_TRUNC) : lower(fd, flags);
         if (fd >= 0 && (!is_stage_of(fd, known, target) || (flags & O_TRUNC && !empty(fd)))) {
             sys_close(fd);
             fd = -1;

@@ -12,10 +12,10 @@
      FS_NOTAIL_FL | FS_NOCOW_FL | FS_DAX_FL)
 #define EXTENDED_FLAGS (FS_XFLAG_REALTIME | FS_XFLAG_NODEFRAG | FS_XFLAG_EXTSIZE | FS_XFLAG_COWEXTSIZE)
 
-static const char *copy_inode_flags(int from, int to)
+static const char *copy_inode_flags(int from, int to, unsigned present)
 {
-    unsigned wanted, present;
-    if (sys_ioctl(to, FS_IOC_GETFLAGS, (long)&present) < 0 || sys_ioctl(from, FS_IOC_GETFLAGS, (long)&wanted) < 0)
+    unsigned wanted;
+    if (sys_ioctl(from, FS_IOC_GETFLAGS, (long)&wanted) < 0)
         return NULL;
     wanted = (present & ~(unsigned)FLAGS) | (wanted & FLAGS);
     if (wanted == present)
@@ -45,14 +45,14 @@ static const char *copy_extended(int from, int to)
 const char *flags_copy(int from, int to)
 {
     char link[DESCRIPTOR_LINK_SIZE];
-    unsigned any;
-    if (sys_ioctl(to, FS_IOC_GETFLAGS, (long)&any) < 0) /* this file system has none */
+    unsigned present;
+    if (sys_ioctl(to, FS_IOC_GETFLAGS, (long)&present) < 0) /* this file system has none */
         return NULL;
     /* The question needs a descriptor that was opened. */
     int file = sys_openat(AT_FDCWD, descriptor_link(link, from), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (file < 0)
         return errno == EACCES ? "unreadable" : refusal_of("attributes");
-    const char *reason = copy_inode_flags(file, to);
+    const char *reason = copy_inode_flags(file, to, present);
     if (!reason)
         reason = copy_extended(file, to);
     sys_close_quietly(file);

@@ -19,7 +19,7 @@
 
 /* What was there when the stage was made; the letter stands in the name. */
 enum stage_kind {
-    STAGE_OF_BUSY, /* the target, and it was being executed; no letter */
+    STAGE_OF_BUSY, /* the target, and it was being executed: no swap file, then; no letter */
     STAGE_OF_IDLE, /* the target, and it was not: "i" */
     STAGE_OF_NEW,  /* nothing: "n" */
 };

@@ -14,7 +14,8 @@
 #define NOT_THERE 0 /* a fingerprint that no value has */
 
 struct work {
-    char from[DESCRIPTOR_LINK_SIZE], to[DESCRIPTOR_LINK_SIZE];
+    char from[DESCRIPTOR_LINK_SIZE]; /* an O_PATH descriptor can't be asked itself */
+    int to;
     char names[NAMES_MAX + 1], value[VALUE_MAX], present[VALUE_MAX];
 };
 
@@ -23,21 +24,28 @@ static struct work *start(int from, int to)
     struct work *work = scratch_map(sizeof *work);
     if (work) {
         descriptor_link(work->from, from);
-        descriptor_link(work->to, to);
+        work->to = to;
     }
     return work;
 }
 
-/*
- * Reads all names; returns the end of them, or NULL. A file system without attributes has none. To go through them:
- * for (name = work->names; name < end; name = next(name)).
- */
-static const char *list(const char *path, struct work *work)
+/* Returns the end of the names that were read, or NULL. A file system without attributes has none. */
+static const char *end_of_names(const struct work *work, ssize_t length)
 {
-    ssize_t length = sys_call(SYS_listxattr, path, work->names, NAMES_MAX);
     if (length < 0)
         return errno == EOPNOTSUPP || errno == ENOSYS ? work->names : NULL;
     return work->names + length;
+}
+
+/* Each reads all names. To go through them: for (name = work->names; name < end; name = next(name)). */
+static const char *list_from(struct work *work)
+{
+    return end_of_names(work, sys_call(SYS_listxattr, work->from, work->names, NAMES_MAX));
+}
+
+static const char *list_to(struct work *work)
+{
+    return end_of_names(work, sys_call(SYS_flistxattr, work->to, work->names, NAMES_MAX));
 }
 
 static const char *next(const char *name)
@@ -50,52 +58,14 @@ static bool is_capability(const char *name)
     return !strcmp(name, CAPABILITY);
 }
 
-static ssize_t get(const char *path, const char *name, char *value)
+static ssize_t get_from(struct work *work, const char *name)
 {
-    return sys_call(SYS_getxattr, path, name, value, VALUE_MAX);
+    return sys_call(SYS_getxattr, work->from, name, work->value, VALUE_MAX);
 }
 
-/* Sets nothing that is there already: a label that a new file was given anyway needs no right to set it. */
-static const char *copy_one(const char *name, struct work *work)
+static ssize_t get_to(struct work *work, const char *name)
 {
-    ssize_t length = get(work->from, name, work->value);
-    if (length < 0)
-        return errno == ENODATA ? NULL : errno == EACCES ? "unreadable" : "attributes";
-    if (get(work->to, name, work->present) == length && !memcmp(work->present, work->value, (size_t)length))
-        return NULL;
-    if (sys_call(SYS_setxattr, work->to, name, work->value, length, 0) == 0 || (is_capability(name) && errno == EPERM))
-        return NULL;
-    return refusal_of("attributes");
-}
-
-static const char *remove_others(struct work *work, bool keeps_capability)
-{
-    const char *reason = NULL, *end = list(work->to, work);
-    for (const char *name = work->names; name < end; name = next(name))
-        if (get(work->from, name, work->value) < 0 && errno == ENODATA && sys_call(SYS_removexattr, work->to, name) < 0 &&
-            errno != ENODATA && !(keeps_capability && is_capability(name)))
-            reason = "attributes";
-    return reason;
-}
-
-static const char *copy_all(struct work *work)
-{
-    const char *reason = NULL, *end = list(work->from, work);
-    if (!end)
-        return "attributes";
-    for (const char *name = work->names; name < end && !reason; name = next(name))
-        reason = copy_one(name, work);
-    return reason;
-}
-
-const char *xattrs_copy(int from, int to, bool keeps_capability)
-{
-    struct work *work = start(from, to);
-    const char *reason = work ? remove_others(work, keeps_capability) : "attributes";
-    if (!reason)
-        reason = copy_all(work);
-    scratch_unmap(work, sizeof *work);
-    return reason;
+    return sys_call(SYS_fgetxattr, work->to, name, work->present, VALUE_MAX);
 }
 
 /* FNV-1a, which needs no table. */
@@ -107,25 +77,75 @@ static uint64_t fingerprint(const char *bytes, size_t length)
     return hash | 1;
 }
 
-static uint64_t fingerprint_of(const char *path, const char *name, char *buffer)
+static uint64_t fingerprint_of(const char *value, ssize_t length)
 {
-    ssize_t length = get(path, name, buffer);
-    return length < 0 ? NOT_THERE : fingerprint(buffer, (size_t)length);
+    return length < 0 ? NOT_THERE : fingerprint(value, (size_t)length);
+}
+
+static void see(struct xattrs_seen *seen, const char *name, const char *value, ssize_t length)
+{
+    if (!seen || seen->count == XATTRS_SEEN_MAX)
+        return;
+    seen->each[seen->count].name = fingerprint(name, strlen(name));
+    seen->each[seen->count++].value = fingerprint_of(value, length);
 }
 
 void xattrs_see(int fd, struct xattrs_seen *seen)
 {
     int saved = errno;
-    struct work *work = start(fd, fd);
+    struct work *work = start(fd, -1);
     seen->count = 0;
-    const char *end = work ? list(work->from, work) : NULL;
+    const char *end = work ? list_from(work) : NULL;
     for (const char *name = end ? work->names : NULL; name < end; name = next(name))
-        if (seen->count < XATTRS_SEEN_MAX) {
-            seen->each[seen->count].name = fingerprint(name, strlen(name));
-            seen->each[seen->count++].value = fingerprint_of(work->from, name, work->value);
-        }
+        see(seen, name, work->value, get_from(work, name));
     scratch_unmap(work, sizeof *work);
     errno = saved;
+}
+
+/* Sets nothing that is there already: a label that a new file was given anyway needs no right to set it. */
+static const char *copy_one(const char *name, struct work *work, struct xattrs_seen *seen)
+{
+    ssize_t length = get_from(work, name);
+    if (length < 0)
+        return errno == ENODATA ? NULL : errno == EACCES ? "unreadable" : "attributes";
+    see(seen, name, work->value, length);
+    if (get_to(work, name) == length && !memcmp(work->present, work->value, (size_t)length))
+        return NULL;
+    if (sys_call(SYS_fsetxattr, work->to, name, work->value, length, 0) == 0 || (is_capability(name) && errno == EPERM))
+        return NULL;
+    return refusal_of("attributes");
+}
+
+static const char *remove_others(struct work *work, bool keeps_capability)
+{
+    const char *reason = NULL, *end = list_to(work);
+    for (const char *name = work->names; name < end; name = next(name))
+        if (get_from(work, name) < 0 && errno == ENODATA && sys_call(SYS_fremovexattr, work->to, name) < 0 && errno != ENODATA &&
+            !(keeps_capability && is_capability(name)))
+            reason = "attributes";
+    return reason;
+}
+
+static const char *copy_all(struct work *work, struct xattrs_seen *seen)
+{
+    const char *reason = NULL, *end = list_from(work);
+    if (!end)
+        return "attributes";
+    for (const char *name = work->names; name < end && !reason; name = next(name))
+        reason = copy_one(name, work, seen);
+    return reason;
+}
+
+const char *xattrs_copy(int from, int to, bool keeps_capability, struct xattrs_seen *seen)
+{
+    if (seen)
+        seen->count = 0;
+    struct work *work = start(from, to);
+    const char *reason = work ? remove_others(work, keeps_capability) : "attributes";
+    if (!reason)
+        reason = copy_all(work, seen);
+    scratch_unmap(work, sizeof *work);
+    return reason;
 }
 
 static uint64_t value_seen(const struct xattrs_seen *seen, const char *name)
@@ -139,19 +159,19 @@ static uint64_t value_seen(const struct xattrs_seen *seen, const char *name)
 
 static void carry_one(const char *name, struct work *work, const struct xattrs_seen *seen)
 {
-    ssize_t length = get(work->from, name, work->value);
+    ssize_t length = get_from(work, name);
     if (length < 0 && errno != ENODATA)
         return;
-    uint64_t then = value_seen(seen, name), now = length < 0 ? NOT_THERE : fingerprint(work->value, (size_t)length);
+    uint64_t then = value_seen(seen, name), now = fingerprint_of(work->value, length);
     if (now == then)
         return;
     /* A capability that is gone from the stage was taken by its writes, not by its writer. */
-    if (!is_capability(name) && fingerprint_of(work->to, name, work->present) != then)
+    if (!is_capability(name) && fingerprint_of(work->present, get_to(work, name)) != then)
         return;
     if (length < 0)
-        sys_call(SYS_removexattr, work->to, name);
+        sys_call(SYS_fremovexattr, work->to, name);
     else
-        sys_call(SYS_setxattr, work->to, name, work->value, length, 0);
+        sys_call(SYS_fsetxattr, work->to, name, work->value, length, 0);
 }
 
 void xattrs_carry(int target, int stage, const struct xattrs_seen *seen, bool also_capability)
@@ -160,7 +180,7 @@ void xattrs_carry(int target, int stage, const struct xattrs_seen *seen, bool al
     struct work *work = start(target, stage);
     /* The target's names, for what has been set there, then the stage's, for what has been removed. */
     for (int i = 0; work && i < 2; i++) {
-        const char *end = list(i ? work->to : work->from, work);
+        const char *end = i ? list_to(work) : list_from(work);
         for (const char *name = work->names; name < end; name = next(name))
             if (also_capability || !is_capability(name))
                 carry_one(name, work, seen);

@@ -1,15 +1,17 @@
 /*
- * Working memory for one intervention: a private mapping, made when a call meets a conflict and gone when it returns.
- * The shim may not allocate and may run on an 8 KiB signal stack, so whatever is larger than a few hundred bytes lives here.
- * Safe anywhere. What a vfork child has mapped when it execs, its parent unmaps at the next intervention of the same thread; what a
- * thread has that is cancelled, any other at its next intervention.
+ * Working memory for one intervention: private mappings, made when a call meets a conflict. The shim may not allocate and may run
+ * on an 8 KiB signal stack, so whatever is larger than a few hundred bytes lives here. A process that has met a conflict keeps two
+ * of them for the next one.
+ *
+ * Safe anywhere. What a vfork child has taken when it execs, its parent takes back at the next
+ * intervention of the same thread; what a thread has that is cancelled, any other at its next intervention.
  */
 #ifndef SYS_SCRATCH_H
 #define SYS_SCRATCH_H
 
 #include <stddef.h>
 
-/* Returns zeroed memory, or NULL with errno ENOMEM. */
+/* Returns memory with anything in it, or NULL with errno ENOMEM. */
 void *scratch_map(size_t size);
 
 /* Before a wait in which the calling thread may be cancelled. Keeps errno. */
