@@ -44,6 +44,7 @@ $(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(COMMAND_PARTS
 # ---- other people's programs ------------------------------------------------------------------------------------------------
 
 prove-suites: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	scripts/setup.sh suites
 	scripts/prove-suites.sh $(BUILD) mksh bash tcl python
 	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'together/*'
 
@@ -51,12 +52,14 @@ check-suites: all
 	scripts/prove-suites.sh $(BUILD) python-short
 
 prove-system: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	scripts/setup.sh prove
 	$(BUILD)/tests/run --filter 'system/*'
 	scripts/prove-system.sh $(BUILD)
 
 # ---- elsewhere --------------------------------------------------------------------------------------------------------------
 
 prove-elsewhere: suite
+	scripts/setup.sh elsewhere
 	scripts/prove-elsewhere.sh $(BUILD) clang glibc-2.31 i386 aarch64
 
 # The library and the programs as 32-bit ones.
