@@ -5,11 +5,12 @@ prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 
 # Kills writers before each single system call that they make: the long form of what `check` does at some of them.
 prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
-	ETXTBSY_KILL_STEP=1 $(BUILD)/tests/run --filter 'deaths/*'
+	scripts/prove-kill.sh $(BUILD)
 
 # Makes each of those calls fail, in each way that is plausible for it.
 prove-fail: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	scripts/prove-fail.sh $(BUILD)
+
 # Changes a directory before each single system call of a redirect in it; and five thousand redirects beside an attacker.
 prove-hostile: all $(BUILD)/tests/run
 	ETXTBSY_HOSTILE_STEP=1 $(BUILD)/tests/run --filter 'hostile/*'
