@@ -61,7 +61,7 @@ prove-system: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 
 prove-elsewhere: suite
 	scripts/setup.sh elsewhere
-	scripts/prove-elsewhere.sh $(BUILD) clang glibc-2.31 i386 aarch64
+	scripts/prove-elsewhere.sh $(BUILD) clang glibc-2.31 i386 m32-qemu aarch64
 
 # The library and the programs as 32-bit ones.
 check-elsewhere: suite
