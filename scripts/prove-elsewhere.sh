@@ -3,6 +3,7 @@
 #
 #   clang       the whole suite, with everything compiled by clang
 #   m32         every entry point, library and programs compiled with -m32
+#   m32-qemu    the same under qemu-user, for a machine that runs no 32-bit programs
 #   i386        the whole suite in a 32-bit Debian, compiled there
 #   glibc-2.31  every entry point, by programs of Debian 11 with its libc, the library as it was built here
 #   aarch64     every entry point, cross-compiled, under qemu-user
@@ -35,7 +36,7 @@ ended() {
 # The entry points' tests alone; to have tested none is a failure, too.
 run_entries() {
     code=0
-    "$@" --timeout 300 --filter 'entries/*' >"$work/$part.out" 2>&1 || code=$?
+    "$@" --timeout 2400 --filter 'entries/*' >"$work/$part.out" 2>&1 || code=$?
     grep -a '^skipped' "$work/$part.out" | sort -u | sed "s/^/elsewhere: $part: /" >&2 || true
     grep -aq 'entry points$' "$work/$part.out" || code=1
     ended "$code"
@@ -101,22 +102,45 @@ prove_clang() {
     ended "$code"
 }
 
-prove_m32() {
-    # Where gcc-multilib isn't installed, which excludes compilers for other machines, asm/ is the other word size's.
-    compiler="gcc -m32 -idirafter /usr/include/$(gcc -print-multiarch)"
-    mkdir -p "$work/$part/tests"
+# Where gcc-multilib isn't installed, which excludes compilers for other machines, asm/ is the other word size's.
+compiler_32="gcc -m32 -idirafter /usr/include/$(gcc -print-multiarch)"
+
+can_compile_32() {
     echo 'int main(void) { return 0; }' >"$work/small.c"
-    { $compiler -o "$work/small" "$work/small.c" && "$work/small"; } 2>/dev/null ||
-        { skip "no 32-bit programs can be compiled or run here (Debian: libc6-dev-i386, lib32gcc-$(gcc -dumpversion)-dev)"; return 0; }
-    make --no-print-directory -s CC="$compiler" BUILD="$work/$part" FUSE= "$work/$part/libetxtbsy.so" "$work/$part/tests/victim-time64"
-    programs CC="$compiler"
+    $compiler_32 -o "$work/small" "$work/small.c" 2>/dev/null ||
+        { skip "no 32-bit programs can be compiled here (Debian: libc6-dev-i386, lib32gcc-$(gcc -dumpversion)-dev)"; return 1; }
+}
+
+# Some kernels are built without, and some machines can't, whatever the kernel is built with. Any shell but bash would then take it for a
+# script.
+can_run_32() {
+    # shellcheck disable=SC2016
+    bash -c '"$1"' - "$work/small" 2>/dev/null || { skip "this machine runs no 32-bit programs; m32-qemu is what can be had"; return 1; }
+}
+
+compile_32() {
+    mkdir -p "$work/$part/tests"
+    make --no-print-directory -s CC="$compiler_32" BUILD="$work/$part" FUSE= "$work/$part/libetxtbsy.so" "$work/$part/tests/victim-time64"
+    programs CC="$compiler_32"
     by_kind lib/i386-linux-gnu lib32
     make --no-print-directory -s entries TESTED="$work/$part" \
-        TESTED_FLAGS="-DMAY_LACK -DOTHER_MACHINE -DHAS_TIME64_NAMES '-DPRELOAD=\"$work/$part/by/\$\$LIB/libetxtbsy.so\"'"
+        TESTED_FLAGS="-DMAY_LACK -DOTHER_MACHINE -DHAS_TIME64_NAMES $* '-DPRELOAD=\"$work/$part/by/\$\$LIB/libetxtbsy.so\"'"
+}
+
+prove_m32() {
+    { can_compile_32 && can_run_32; } || return 0
+    compile_32
     run_entries "$work/$part/run-entries"
 }
 
+prove_m32_qemu() {
+    { can_compile_32 && can_emulate i386; } || return 0
+    compile_32 -DUNDER_QEMU "'-DTARGET_PROGRAM=\"$build/tests/target\"'"
+    run_entries in_emulation i386 "$work/$part/run-entries"
+}
+
 prove_i386() {
+    ! can_compile_32 2>/dev/null || can_run_32 || return 0
     debian "$part" "$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" \
         gcc,g++,libc6-dev,make,pkg-config,libjson-c-dev,zlib1g-dev,nettle-dev,binutils,libcriterion-dev,strace,dash,mksh,zsh,perl,python3,rsync,curl,procps,file,git,busybox,attr,acl,e2fsprogs \
         --arch=i386 || return 0
@@ -154,31 +178,42 @@ prove_aarch64() {
     make --no-print-directory -s CC=aarch64-linux-gnu-gcc BUILD="$work/$part" FUSE= "$work/$part/libetxtbsy.so"
     programs CC="aarch64-linux-gnu-gcc -Wl,--dynamic-linker=$cross/lib/ld-linux-aarch64.so.1 -Wl,-rpath,$cross/lib"
     by_kind lib/aarch64-linux-gnu lib
-    # Static: one that is linked with libc would be given the library itself.
-    qemu=$(command -v qemu-aarch64-static || echo "$work/qemu/usr/bin/qemu-aarch64-static")
-    [ -x "$qemu" ] || (cd "$work/qemu" && apt-get download -qq qemu-user-static >/dev/null 2>&1 && dpkg-deb -x qemu-user-static_*.deb .) ||
-        { skip "there is no static qemu-user to be had"; return 0; }
-    [ "$(id -u)" = 0 ] || { skip "a binfmt_misc of its own needs root"; return 0; }
+    can_emulate aarch64 || return 0
     make --no-print-directory -s entries TESTED="$work/$part" \
         TESTED_FLAGS="-DMAY_LACK -DOTHER_MACHINE -DUNDER_QEMU '-DTARGET_PROGRAM=\"$build/tests/target\"' '-DPRELOAD=\"$work/$part/by/\$\$LIB/libetxtbsy.so\"'"
-    run_entries in_emulation "$qemu" "$work/$part/run-entries"
+    run_entries in_emulation aarch64 "$work/$part/run-entries"
 }
 
-# Runs a command where the kernel starts programs for aarch64 with an emulator: in a user namespace, which since Linux 6.7 has a binfmt_misc
-# of its own. All ids are the same in it.
+# Finds an emulator that is static: one that is linked with libc would be given the library itself.
+can_emulate() {
+    mkdir -p "$work/qemu"
+    qemu=$(command -v "qemu-$1-static" || echo "$work/qemu/usr/bin/qemu-$1-static")
+    [ -x "$qemu" ] || (cd "$work/qemu" && apt-get download -qq qemu-user-static >/dev/null 2>&1 && dpkg-deb -x qemu-user-static_*.deb .) ||
+        { skip "there is no static qemu-user to be had"; return 1; }
+    [ "$(id -u)" = 0 ] || { skip "a binfmt_misc of its own needs root"; return 1; }
+}
+
+# Runs a command where the kernel starts programs for another machine with $qemu: in a user namespace, which since Linux 6.7 has a
+# binfmt_misc of its own. All ids are the same in it.
 # shellcheck disable=SC2317  # run_entries calls it
 in_emulation() {
+    case $1 in
+    aarch64) kind="$1 02 b7" ;; # word size and machine, as the file's head has them
+    i386) kind="$1 01 03" ;;
+    esac
+    shift
     go=$work/$part/go
     rm -f "$go"
     mkfifo "$go"
-    # shellcheck disable=SC2016  # the arguments are the inner shell's
-    timeout 1200 unshare -U -m sh -c '
-        read -r _ <"$1" && mount -t binfmt_misc none /proc/sys/fs/binfmt_misc || exit 1
-        magic="\\x7fELF\\x02\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\xb7\\x00"
-        mask="\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xfe\\xff\\xff\\xff"
-        printf "%s" ":aarch64:M::$(printf %s "$magic" | sed "s/\\\\\\\\/\\\\/g"):$(printf %s "$mask" | sed "s/\\\\\\\\/\\\\/g"):$2:FP" >/proc/sys/fs/binfmt_misc/register || exit 1
-        shift 2
-        exec "$@"' - "$go" "$@" &
+    # shellcheck disable=SC2016,SC2086  # the arguments are the inner shell's; a list of words
+    timeout 3000 unshare -U -m sh -c '
+        go=$1 qemu=$2 machine=$3 size=$4 number=$5
+        shift 5
+        read -r _ <"$go" && mount -t binfmt_misc none /proc/sys/fs/binfmt_misc || exit 1
+        magic="\x7fELF\x$size\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x$number\x00"
+        mask="\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+        printf "%s" ":$machine:M::$magic:$mask:$qemu:FP" >/proc/sys/fs/binfmt_misc/register || exit 1
+        exec "$@"' - "$go" "$qemu" $kind "$@" &
     shell=$!
     here=$(readlink /proc/self/ns/user)
     until child=$(pgrep -P "$shell" | head -n 1) && [ -n "$child" ] && [ "$(readlink "/proc/$child/ns/user")" != "$here" ]; do sleep 0.05; done
@@ -192,11 +227,12 @@ for part; do
     case $part in
     clang) prove_clang ;;
     m32) prove_m32 ;;
+    m32-qemu) prove_m32_qemu ;;
     i386) prove_i386 ;;
     glibc-2.31) prove_glibc ;;
     aarch64) prove_aarch64 ;;
     *)
-        echo "usage: scripts/prove-elsewhere.sh BUILD clang|m32|i386|glibc-2.31|aarch64..." >&2
+        echo "usage: scripts/prove-elsewhere.sh BUILD clang|m32|m32-qemu|i386|glibc-2.31|aarch64..." >&2
         exit 2
         ;;
     esac

@@ -22,12 +22,21 @@ picture) required="$required chromium" ;;
 deb) required="$required dpkg-dev" ;;
 rpm) required="$required rpm git" ;;
 prove) required="$required dpkg-dev debootstrap systemd-container" ;;
+elsewhere)
+    required="$required g++ libcriterion-dev debootstrap"
+    useful="clang gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+    ;;
+suites)
+    required="$required dpkg-dev perl"
+    useful="mksh tcl"
+    python3 -c 'import test.test_fileio' 2>/dev/null || useful="$useful python3 libpython3-testsuite"
+    ;;
 bench)
     required="$required binutils"
     useful="valgrind gnuplot-nox rsync acl attr xfsprogs btrfs-progs dpkg-dev"
     ;;
 *)
-    echo "usage: scripts/setup.sh demo|picture|test|lint|deb|rpm|prove|bench" >&2
+    echo "usage: scripts/setup.sh demo|picture|test|lint|deb|rpm|prove|elsewhere|suites|bench" >&2
     exit 2
     ;;
 esac

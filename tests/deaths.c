@@ -32,6 +32,11 @@ static const struct tree {
     const char *name, *needs, *command; /* for /bin/sh, behind "exec" */
 } trees[] = {
     { "cp", "cp", "cp $NEW $TARGET" },
+    { "node", "node",
+      "node -e 'const fs = require(\"fs\"); fs.writeFileSync(process.env.TARGET, fs.readFileSync(process.env.NEW))'" },
+    { "node: a child", "node",
+      "node -e 'const fs = require(\"fs\"), out = fs.openSync(process.env.TARGET, \"w\");\n"
+      "require(\"child_process\").spawnSync(\"cat\", [process.env.NEW], { stdio: [0, out, 2] }); fs.closeSync(out)'" },
     { "dd", "dd", "dd if=$NEW of=$TARGET bs=64k" },
     { "tee", "tee", "tee $TARGET < $NEW" },
     { "bash: >", "bash", "bash -c 'cat $NEW > $TARGET'" },

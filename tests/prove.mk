@@ -5,11 +5,12 @@ prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 
 # Kills writers before each single system call that they make: the long form of what `check` does at some of them.
 prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
-	ETXTBSY_KILL_STEP=1 $(BUILD)/tests/run --filter 'deaths/*'
+	scripts/prove-kill.sh $(BUILD)
 
 # Makes each of those calls fail, in each way that is plausible for it.
 prove-fail: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 	scripts/prove-fail.sh $(BUILD)
+
 # Changes a directory before each single system call of a redirect in it; and five thousand redirects beside an attacker.
 prove-hostile: all $(BUILD)/tests/run
 	ETXTBSY_HOSTILE_STEP=1 $(BUILD)/tests/run --filter 'hostile/*'
@@ -44,6 +45,7 @@ $(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(COMMAND_PARTS
 # ---- other people's programs ------------------------------------------------------------------------------------------------
 
 prove-suites: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	scripts/setup.sh suites
 	scripts/prove-suites.sh $(BUILD) mksh bash tcl python
 	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'together/*'
 
@@ -51,13 +53,15 @@ check-suites: all
 	scripts/prove-suites.sh $(BUILD) python-short
 
 prove-system: all $(BUILD)/tests/run $(TEST_PROGRAMS)
+	scripts/setup.sh prove
 	$(BUILD)/tests/run --filter 'system/*'
 	scripts/prove-system.sh $(BUILD)
 
 # ---- elsewhere --------------------------------------------------------------------------------------------------------------
 
 prove-elsewhere: suite
-	scripts/prove-elsewhere.sh $(BUILD) clang glibc-2.31 i386 aarch64
+	scripts/setup.sh elsewhere
+	scripts/prove-elsewhere.sh $(BUILD) clang glibc-2.31 i386 m32-qemu aarch64
 
 # The library and the programs as 32-bit ones.
 check-elsewhere: suite

@@ -14,7 +14,7 @@ static const struct storm {
     const char *scene, *environment;
     int rounds, all_rounds;
 } storms[] = {
-    { "fresh_programs", "", 640, 10000 },
+    { "fresh_programs", "", 640, 10048 },
     { "copies_closed_at_once", ATOMIC, 100, 4000 },
     { "forks_in_every_state", ATOMIC, 100, 4000 },
     { "vfork_children_write", ATOMIC, 25, 1000 },

@@ -61,7 +61,7 @@ static int run_everywhere(enum everywhere how, uid_t uid, char *const environmen
     return status_code(status);
 }
 
-static char *hostile[] = { (char *)"PATH=/usr/bin:/bin:/usr/sbin:/sbin", NULL, NULL, NULL, NULL, NULL, NULL };
+static char *hostile[] = { (char *)"PATH=/usr/bin:/bin:/usr/sbin:/sbin", NULL, NULL, NULL, NULL, NULL, NULL, NULL };
 
 static void begin(void)
 {
@@ -192,6 +192,32 @@ Test(system, a_set_id_program_adopts_no_stage)
 {
     expect_adoption(tame, true);
     expect_adoption(victim, false);
+}
+
+/* Writes to a file that nobody executes: who asks for it by the environment gets a new file in place of the old, and keeps that
+ * one. */
+static void expect_stage(const char *program, bool stages)
+{
+    struct stat before, after;
+    place_reset_files(&place);
+    shell("chown -R 65534:65534 %s%s", place.directory, "");
+    cr_assert_eq(stat(place.target, &before), 0);
+    hostile[5] = (char *)"ETXTBSY_TRUNCATE=atomic";
+    hostile[6] = (char *)"ETXTBSY_KEEP=3";
+    cr_expect_eq(run_everywhere(PRELOADED, NOBODY, hostile, (const char *const[]){ program, "write", place.target, NULL }), 0);
+    cr_assert_eq(stat(place.target, &after), 0);
+    char *content = read_file(place.target, NULL);
+    cr_expect_str_eq(content, "written", "%s", program);
+    cr_expect_eq(after.st_ino != before.st_ino, stages, "%s: another file", program);
+    cr_expect_eq(litter_count(&place), stages, "%s: the old one", program);
+    free(content);
+}
+
+Test(system, a_set_id_program_stages_nothing_that_the_environment_asks_for)
+{
+    expect_stage(tame, true);
+    expect_stage(victim, false);
+    expect_nothing_evil("writing to an idle file");
 }
 
 /* ---- as without ---- */

@@ -44,6 +44,26 @@ static void end_of(pid_t pid)
     must(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/* Goes on when the last one has closed the other end. */
+static void until_closed(int end)
+{
+    char byte;
+    must(read(end, &byte, 1) == 0);
+}
+
+/* A child that has what its parent has open, and goes on when that closes *go. */
+static pid_t fork_to_wait(int *go)
+{
+    int ends[2];
+    must(pipe(ends) == 0);
+    pid_t pid = fork();
+    *go = ends[1];
+    close(ends[pid ? 0 : 1]);
+    if (pid == 0)
+        until_closed(ends[0]);
+    return pid;
+}
+
 /* ---- ways to open ---- */
 
 static void append(void)
@@ -151,16 +171,15 @@ static void duplicates(void)
 
 static void child_is_last(void)
 {
-    int fd = open_new(0);
+    int go, fd = open_new(0);
     put(fd, "parent ");
-    pid_t pid = fork();
+    pid_t pid = fork_to_wait(&go);
     if (pid == 0) {
-        usleep(150000);
         put(fd, "child ");
         must(close(fd) == 0);
         _exit(0);
     }
-    must(close(fd) == 0);
+    must(close(fd) == 0 && close(go) == 0);
     end_of(pid);
 }
 
@@ -278,7 +297,8 @@ static void passed_descriptor(void)
     pid_t pid = fork();
     if (pid == 0) {
         int fd = receive_descriptor(pair[1]);
-        usleep(150000);
+        must(close(pair[0]) == 0);
+        until_closed(pair[1]);
         put(fd, "receiver ");
         must(close(fd) == 0);
         exit(0);
@@ -286,7 +306,7 @@ static void passed_descriptor(void)
     int fd = open_new(0);
     put(fd, "sender ");
     send_descriptor(pair[0], fd);
-    must(close(fd) == 0);
+    must(close(fd) == 0 && close(pair[0]) == 0);
     end_of(pid);
 }
 
@@ -764,18 +784,16 @@ static void touched(void)
 static void replaced_meanwhile(void)
 {
     char other[4096];
-    int fd = open_new(0);
+    int go, fd = open_new(0);
     put(fd, "older");
-    pid_t pid = fork();
-    if (pid == 0) {
-        usleep(150000);
+    pid_t pid = fork_to_wait(&go);
+    if (pid == 0)
         _exit(0);
-    }
     must(close(fd) == 0);
     snprintf(other, sizeof other, "%s.tmp", target);
     int new = open(other, O_WRONLY | O_CREAT | O_EXCL, 0755);
     put(new, "newer");
-    must(close(new) == 0 && rename(other, target) == 0);
+    must(close(new) == 0 && rename(other, target) == 0 && close(go) == 0);
     end_of(pid);
 }
 
