@@ -586,7 +586,8 @@ Test(serialised, goes_for_idle_and_for_new_files)
         cr_expect_eq(strncmp(content, "line ", 5), 0, "%s", content);
         cr_expect_eq(strlen(content), strlen("line 1\n"));
         cr_expect_eq(log_count(&place, "reason", "target-replaced"), 0, "%s: two at once", prepare[i]);
-        cr_expect_gt(log_count(&place, "event", "wait"), 0, "%s", prepare[i]); /* not each: one may come when the others are through */
+        cr_expect_gt(log_count(&place, "event", "wait"), 0, "%s",
+                     prepare[i]); /* not each: one may come when the others are through */
         cr_expect_eq(log_count(&place, "outcome", "gave-up"), 0);
         cr_expect_eq(litter_count(&place), 0);
     }

@@ -16,9 +16,14 @@
  */
 #define MORE_SIZE 4096
 #define TOO_LONG "(too long)"
-static char few[512];
+static char few[256];
 static void *more;
-static char *remembered = few;
+static bool has_more;
+
+static char *remembered(void)
+{
+    return has_more ? more : few;
+}
 
 static bool is_ours(const char *entry)
 {
@@ -31,14 +36,14 @@ static size_t find_room(char *const *environment)
     for (; *environment; environment++)
         if (is_ours(*environment))
             needed += strlen(*environment) + 1;
-    char *large = needed > sizeof few ? lasting_memory(&more, MORE_SIZE, LASTING_PRIVATE) : NULL;
-    remembered = large ? large : few;
-    return large ? MORE_SIZE : sizeof few;
+    has_more = needed > sizeof few && lasting_memory(&more, MORE_SIZE, LASTING_PRIVATE);
+    return has_more ? MORE_SIZE : sizeof few;
 }
 
 void policy_remember_environment(char *const *environment)
 {
     size_t room = find_room(environment), length = 0;
+    char *kept = remembered();
     policy_foreseen = 0; /* by another library's constructor, that ran before ours, perhaps */
     for (; *environment; environment++) {
         const char *entry = *environment;
@@ -46,14 +51,14 @@ void policy_remember_environment(char *const *environment)
             continue;
         size_t size = strlen(entry) + 1;
         if (size < room - length) {
-            memcpy(remembered + length, entry, size);
+            memcpy(kept + length, entry, size);
             length += size;
             continue;
         }
         size_t name = strcspn(entry, "=") + 1;
         if (name + sizeof TOO_LONG < room - length) {
-            memcpy(remembered + length, entry, name);
-            memcpy(remembered + length + name, TOO_LONG, sizeof TOO_LONG);
+            memcpy(kept + length, entry, name);
+            memcpy(kept + length + name, TOO_LONG, sizeof TOO_LONG);
             length += name + sizeof TOO_LONG;
         }
     }
@@ -70,7 +75,7 @@ const char *policy_variable(const struct policy_sources *sources, const char *na
 
 struct policy_sources policy_sources(void)
 {
-    struct policy_sources sources = { .system_file = POLICY_SYSTEM_FILE, .environment = remembered };
+    struct policy_sources sources = { .system_file = POLICY_SYSTEM_FILE, .environment = remembered() };
     sources.user_file = policy_variable(&sources, "CONF");
     return sources;
 }

@@ -41,6 +41,19 @@ static void take_ours_away(char **environment)
     *kept = NULL;
 }
 
+ASIDE void take_up(char **environment, bool relative)
+{
+    if (process_is_secure()) {
+        take_ours_away(environment);
+        return;
+    }
+    if (relative)
+        reach_make_absolute(environment);
+    struct run_legacy legacy = run_legacy_take(environment);
+    policy_remember_environment(environment);
+    run_legacy_accept(&legacy);
+}
+
 /*
  * The library's constructor. Looks at stderr and through the environment, and does nothing else in a process that has no variable
  * of ours and was given the library by an absolute path. A process in secure mode (set-id, file capabilities) takes nothing from
@@ -54,19 +67,12 @@ __attribute__((constructor)) AT_START static void enter(int argc, char **argv, c
     bool ours = false, relative = false;
     event_remember_stderr();
     for (char **entry = environment; *entry; entry++)
-        if (unlikely((**entry | 9) == ('E' | 9))) { /* E or L, and few others: one comparison for nearly all */
-            ours |= is_ours(*entry);
-            relative |= is_relative_preload(*entry);
+        if (unlikely(!((**entry - 'D') & 0xff & ~9))) { /* E or L, or D or M: one comparison for nearly all */
+            if (**entry == 'E')
+                ours |= is_ours(*entry);
+            else if (**entry == 'L')
+                relative |= is_relative_preload(*entry);
         }
-    if (likely(!ours && !relative))
-        return;
-    if (process_is_secure()) {
-        take_ours_away(environment);
-        return;
-    }
-    if (relative)
-        reach_make_absolute(environment);
-    struct run_legacy legacy = run_legacy_take(environment);
-    policy_remember_environment(environment);
-    run_legacy_accept(&legacy);
+    if (unlikely(ours || relative))
+        take_up(environment, relative);
 }

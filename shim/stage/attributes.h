@@ -11,8 +11,8 @@
 /*
  * Gives the file behind `to` what the file behind `from` has, of which `file` is the status. `from` may be an O_PATH
  * descriptor. `keeps_capability`: nothing has been written, so who may not give or take security.capability is content with what is
- * there. What extended attributes both have then is `seen`, which may be NULL. Returns NULL, or the reason why it can't be: "owner",
- * "attributes", "unreadable", or what errno gives away.
+ * there. What extended attributes both have then is `seen`, which may be NULL. Returns NULL, or the reason why it can't be:
+ * "owner", "attributes", "unreadable", or what errno gives away.
  */
 const char *attributes_copy(int from, const struct statx *file, int to, bool keeps_capability, struct xattrs_seen *seen);
 

@@ -6,33 +6,30 @@
 
 enum { FREE, FILLING, LIVE, STATE_MASK = 3, NEXT_USE = 4 };
 
-/* Mapped for the first stage, and then in memory as far as slots have been in use: whether they are is said beside the table. */
-static void *table;
+/* Mapped for the first stage, and then in memory as far as slots have been in use: whether they are is said beside them. */
+struct table {
+    unsigned states[STAGES_KNOWN_MAX]; /* free, filling or live, and which use of the slot this is */
+    struct stage_known slots[STAGES_KNOWN_MAX];
+};
 
-static struct stage_known *slot(size_t i)
-{
-    return (struct stage_known *)table + i;
-}
-
-/* Free, filling or live, and which use of the slot this is. */
-static unsigned states[STAGES_KNOWN_MAX];
+static void *mapped; /* a struct table; NULL as long as there has been no stage */
 
 static unsigned *state_of(const struct stage_known *known)
 {
-    return &states[known - slot(0)];
+    struct table *table = mapped;
+    return &table->states[known - table->slots];
 }
 
 int stage_known_count;
 
 struct stage_known *known_reserve(void)
 {
-    if (!lasting_memory(&table, STAGES_KNOWN_MAX * sizeof(struct stage_known), LASTING_PRIVATE))
-        return NULL;
-    for (size_t i = 0; i < STAGES_KNOWN_MAX; i++) {
-        unsigned state = __atomic_load_n(&states[i], __ATOMIC_RELAXED);
-        if ((state & STATE_MASK) == FREE && __atomic_compare_exchange_n(&states[i], &state, state + NEXT_USE + FILLING, false,
-                                                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            struct stage_known *known = slot(i);
+    struct table *table = lasting_memory(&mapped, sizeof *table, LASTING_PRIVATE);
+    for (size_t i = 0; table && i < STAGES_KNOWN_MAX; i++) {
+        unsigned *place = &table->states[i], state = __atomic_load_n(place, __ATOMIC_RELAXED);
+        if ((state & STATE_MASK) == FREE &&
+            __atomic_compare_exchange_n(place, &state, state + NEXT_USE + FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            struct stage_known *known = &table->slots[i];
             known->pending = false;
             known->error = 0;
             known->bereaved = 0;
@@ -76,10 +73,11 @@ void known_forget(struct known_use use)
 
 struct known_use known_next(const struct stage_known *previous)
 {
-    for (size_t i = previous ? (size_t)(previous - slot(0)) + 1 : 0; i < STAGES_KNOWN_MAX; i++) {
-        unsigned state = __atomic_load_n(&states[i], __ATOMIC_ACQUIRE);
+    struct table *table = mapped;
+    for (size_t i = previous ? (size_t)(previous - table->slots) + 1 : 0; table && i < STAGES_KNOWN_MAX; i++) {
+        unsigned state = __atomic_load_n(&table->states[i], __ATOMIC_ACQUIRE);
         if ((state & STATE_MASK) == LIVE)
-            return (struct known_use){ slot(i), state };
+            return (struct known_use){ &table->slots[i], state };
     }
     return (struct known_use){ 0 };
 }

@@ -1,6 +1,6 @@
 /*
- * The extended attributes of a file, the POSIX ACL and a security label among them. A file that is only read from may be given by an
- * O_PATH descriptor. For use within stage/; safe anywhere.
+ * The extended attributes of a file, the POSIX ACL and a security label among them. A file that is only read from may be given by
+ * an O_PATH descriptor. For use within stage/; safe anywhere.
  */
 #ifndef STAGE_XATTRS_H
 #define STAGE_XATTRS_H

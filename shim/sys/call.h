@@ -27,7 +27,8 @@ extern sys_function *sys_entry __attribute__((visibility("hidden")));
 
 /* sys_call(number, …): up to six arguments, numbers or pointers; those that are left out are 0. */
 #define sys_call(...) SYS_PAD(__VA_ARGS__, 0, 0, 0, 0, 0, 0)
-#define SYS_PAD(number, a, b, c, d, e, f, ...) sys_padded((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define SYS_PAD(number, a, b, c, d, e, f, ...)                                                                                     \
+    sys_padded((number), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
 /* The same for calls that have no more arguments: not to pass three zeros makes each place that calls it shorter. */
 long sys_short(long number, long a, long b, long c);

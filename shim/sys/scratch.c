@@ -1,6 +1,5 @@
 #include "scratch.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include "call.h"
@@ -54,8 +53,8 @@ static void give_back(void *memory, size_t size)
 struct left {
     void *memory; /* NULL: free; taken by compare-and-swap, over FILLING */
     size_t size;
-    pthread_t thread;
-    pid_t process; /* 0: a vfork child's */
+    const void *thread; /* where it has its errno, which a vfork child shares */
+    pid_t process;      /* 0: a vfork child's */
     pid_t task;
 };
 
@@ -68,7 +67,7 @@ static void *notes;
 static bool is_left(const struct left *one, pid_t process, pid_t task)
 {
     if (!one->process)
-        return one->thread == pthread_self() && one->task != task;
+        return one->thread == &errno && one->task != task;
     return one->process == process && one->task != task && sys_call(SYS_tgkill, process, one->task, 0L) < 0 && errno == ESRCH;
 }
 
@@ -96,7 +95,7 @@ static void note(void *memory, size_t size, pid_t process)
         if (!__atomic_compare_exchange_n(&left[i].memory, &none, FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
             continue;
         left[i].size = size;
-        left[i].thread = pthread_self();
+        left[i].thread = &errno;
         left[i].process = process;
         left[i].task = (pid_t)sys_call(SYS_gettid);
         __atomic_store_n(&left[i].memory, memory, __ATOMIC_RELEASE);
