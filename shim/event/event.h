@@ -65,6 +65,9 @@ size_t event_renew(const struct event *, char *line, size_t length, size_t size)
  */
 void event_send(const char *sinks, const struct event *, const char *line, size_t length);
 
+/* Whether there is a sink at all: where there is none, nothing need be found out for a line. */
+bool event_is_wanted(const char *sinks);
+
 /*
  * For the constructor: remembers where stderr leads, so that a line for it never goes into a file that the program itself has
  * opened under that number since. A process that hasn't called it trusts number 2.

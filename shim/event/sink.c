@@ -215,6 +215,11 @@ static void send_to(const char *sink, size_t length, struct delivery *delivery)
     }
 }
 
+bool event_is_wanted(const char *sinks)
+{
+    return strcmp(sinks, "none") != 0;
+}
+
 void event_send(const char *sinks, const struct event *event, const char *line, size_t length)
 {
     int saved = errno;

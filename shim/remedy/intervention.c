@@ -212,7 +212,8 @@ static bool look_on(struct intervention *intervention, uint64_t ns)
 void intervention_look(struct intervention *intervention, enum intervention_occasion occasion)
 {
     enum policy_holders wanted = (enum policy_holders)intervention->policy.value[KEY_HOLDERS];
-    if (wanted == HOLDERS_NEVER || (wanted == HOLDERS_GIVE_UP && occasion != ON_GIVING_UP) || !intervention->scan.looking_for)
+    if (!event_is_wanted(intervention->policy.log) || wanted == HOLDERS_NEVER ||
+        (wanted == HOLDERS_GIVE_UP && occasion != ON_GIVING_UP) || !intervention->scan.looking_for)
         return;
     if (occasion == ON_REDIRECT)
         intervention->scan_budget_ns = REDIRECT_SCAN_NS;
@@ -292,6 +293,8 @@ void intervention_word(struct intervention *intervention, const char *name)
 
 void intervention_say(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)
 {
+    if (!event_is_wanted(intervention->policy.log))
+        return;
     compose(intervention, event, outcome, verdict);
     send_line(intervention, &intervention->event);
 }
