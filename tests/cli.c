@@ -452,7 +452,7 @@ Test(cli, check_shows_the_policy_for_a_path)
     struct run elsewhere = RUN("check", "--path", "/srv/nonexistent", "--op", "exec", conf);
     EXPECT_TEXT(elsewhere.out, "exec of /srv/nonexistent: retry, built-in; no rule");
     EXPECT_ROW(elsewhere, "max_wait", "10s", "built-in");
-    EXPECT_ROW(elsewhere, "cap", "100ms", "built-in");
+    EXPECT_ROW(elsewhere, "cap", "200ms", "built-in");
 }
 
 Test(cli, check_resolves_the_path)

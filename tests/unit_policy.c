@@ -119,7 +119,7 @@ Test(policy, has_built_in_values)
         { POLICY_EXEC, KEY_SYNC, "full" },        { POLICY_EXEC, KEY_HOLDERS, "always" },
         { POLICY_EXEC, KEY_CMDLINE, "off" },      { POLICY_EXEC, KEY_ACTION, "retry" },
         { POLICY_WRITE, KEY_ACTION, "redirect" }, { POLICY_TRUNCATE, KEY_ACTION, "redirect" },
-        { POLICY_EXEC, KEY_FIRST, "100us" },      { POLICY_EXEC, KEY_CAP, "100ms" },
+        { POLICY_EXEC, KEY_FIRST, "100us" },      { POLICY_EXEC, KEY_CAP, "200ms" },
         { POLICY_EXEC, KEY_MAX_WAIT, "10s" },     { POLICY_WRITE, KEY_MAX_WAIT, "2s" },
         { POLICY_TRUNCATE, KEY_MAX_WAIT, "2s" },  { POLICY_EXEC, KEY_MAX_WAIT_VFORK, "1s" },
         { POLICY_EXEC, KEY_MAX_ATTEMPTS, "0" },

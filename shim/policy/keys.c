@@ -44,7 +44,7 @@ const struct key policy_keys[] = {
                      { [POLICY_EXEC] = ACTION_RETRY, [POLICY_WRITE] = ACTION_REDIRECT, [POLICY_TRUNCATE] = ACTION_REDIRECT,
                        [POLICY_RENAME] = ACTION_RETRY } },
     [KEY_FIRST] = { "first", KIND_DURATION, false, {}, "", ALL(100 * US) },
-    [KEY_CAP] = { "cap", KIND_DURATION, false, {}, "", ALL(100 * CLOCK_MS) },
+    [KEY_CAP] = { "cap", KIND_DURATION, false, {}, "", ALL(200 * CLOCK_MS) },
     [KEY_MAX_WAIT] = { "max_wait", KIND_DURATION, false, {}, "",
                        { [POLICY_EXEC] = 10 * CLOCK_SECOND, [POLICY_WRITE] = 2 * CLOCK_SECOND,
                          [POLICY_TRUNCATE] = 2 * CLOCK_SECOND, [POLICY_RENAME] = 2 * CLOCK_SECOND } },
