@@ -62,6 +62,7 @@ void policy_remember_environment(char *const *environment)
             length += name + sizeof TOO_LONG;
         }
     }
+    kept[length] = '\0';
 }
 
 const char *policy_variable(const struct policy_sources *sources, const char *name)

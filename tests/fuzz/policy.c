@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../shim/policy/environment.c" /* for `remembered`, which a process fills once */
+#include "../../shim/policy/environment.c" /* for the prefix */
 #include "../../shim/policy/keys.h"
 
 #define ENTRIES_MAX 64
@@ -39,7 +39,6 @@ static void load(int file, const char *data, size_t size)
         at += length + 1;
     }
     entries[count] = NULL;
-    memset(remembered, 0, sizeof remembered);
     policy_remember_environment(entries);
 }
 
