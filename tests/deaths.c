@@ -30,6 +30,7 @@
 
 static const struct tree {
     const char *name, *needs, *command; /* for /bin/sh, behind "exec" */
+    int hangs_at;                       /* a signal that it may not survive without the library either; 0: none */
 } trees[] = {
     { "cp", "cp", "cp $NEW $TARGET" },
     { "node", "node",
@@ -40,7 +41,11 @@ static const struct tree {
     { "dd", "dd", "dd if=$NEW of=$TARGET bs=64k" },
     { "tee", "tee", "tee $TARGET < $NEW" },
     { "bash: >", "bash", "bash -c 'cat $NEW > $TARGET'" },
-    { "bash: { } >, and more", "bash", "bash -c '{ cat $NEW; } > $TARGET; :'" },
+    /*
+     * bash 5.2 sends itself SIGINT for ever when one arrives after it has set its handler for the wait and before it has noted the
+     * old one: `strace -f -e inject=rt_sigaction:signal=INT:when=15 bash -c '{ cat /etc/passwd; } > /tmp/x; :'`.
+     */
+    { "bash: { } >, and more", "bash", "bash -c '{ cat $NEW; } > $TARGET; :'", .hangs_at = SIGINT },
     { "bash: ( ) >, and more", "bash", "bash -c '(cat $NEW; :) > $TARGET; :'" },
     { "bash: exec 3>", "bash", "bash -c 'exec 3> $TARGET; cat $NEW >&3; exec 3>&-'" },
     { "bash: a shell in it", "bash", "bash -c 'sh -c \"cat $NEW; :\" > $TARGET; :'" },
@@ -89,7 +94,8 @@ static unsigned long run_tree(const struct place *place, const struct tree *tree
     death->call[0] = '\0';
     death->tracer.entered = kill_before;
     trace_tree(&death->tracer, place, WITH_SHIM, tree == trees ? NULL : "ETXTBSY_HOLDERS=never", tree->command);
-    cr_expect(!death->tracer.hung, "%s: before call %lu: it hangs", tree->name, death->point);
+    cr_expect(!death->tracer.hung || (tree->hangs_at && tree->hangs_at == death->signal), "%s: before call %lu: it hangs",
+              tree->name, death->point);
     return death->tracer.calls;
 }
 
