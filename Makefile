@@ -56,8 +56,8 @@ $(BUILD)/libetxtbsy.so: $(LIBRARY_OBJECTS) $(BUILD)/exports.map
 # String functions call no others, least of all themselves; and the compiler calls them later than it looks at the library as a whole.
 $(BUILD)/library/preload/string.o: SMALL = -Os -ffunction-sections -fno-builtin
 
-# This runs in every process that starts.
-$(BUILD)/library/preload/start.o: SMALL = -O2 -ffunction-sections
+# This runs in every process that starts, or that starts with a variable of ours.
+$(addprefix $(BUILD)/library/,preload/start.o policy/environment.o): SMALL = -O2 -ffunction-sections
 
 # The exported names: exactly the table's.
 $(BUILD)/exports.map: shim/preload/entries.def Makefile

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../event/event.h"
+#include "../sys/text.h"
 #include "journal_entry.h"
 #include "moment.h"
 
@@ -139,21 +140,16 @@ static int word_of(const char *const *words, int count, const char *word, int un
     return unknown;
 }
 
-static bool starts_with(const char *text, const char *start)
-{
-    return !strncmp(text, start, strlen(start));
-}
-
 /* The policy's operation. `op` is a libc call, and where a stage is let go of it is any that lets go of descriptors. */
 static enum line_operation operation_of(const char *event, const char *op, const char *action)
 {
     static const char *const names[] = { "rename", "link", "unlink", "rmdir", "remove", "symlink" };
     if (!strcmp(event, "config") || !strcmp(event, "refuse"))
         return LINE_OTHER;
-    if (starts_with(op, "truncate"))
+    if (text_behind(op, "truncate"))
         return LINE_TRUNCATE;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (starts_with(op, names[i]))
+        if (text_behind(op, names[i]))
             return LINE_RENAME;
     if (!strcmp(event, "redirect") || !strcmp(event, "pending") || !strcmp(action, "redirect") || !strcmp(action, "atomic"))
         return LINE_WRITE;

@@ -4,11 +4,11 @@
  */
 #include <string.h>
 
+#include "../sys/call.h"
 #include "../sys/lasting.h"
 #include "policy.h"
 
-#define PREFIX "ETXTBSY_"
-#define PREFIX_LENGTH (sizeof PREFIX - 1)
+#define PREFIX_LENGTH (sizeof POLICY_PREFIX - 1)
 
 /*
  * Ends with an empty string. Of a variable that doesn't fit only the name is kept, with a value that no key takes, so that the
@@ -20,49 +20,50 @@ static char few[256];
 static void *more;
 static bool has_more;
 
-static char *remembered(void)
-{
-    return has_more ? more : few;
-}
+struct kept {
+    char *at;
+    size_t size, length;
+    bool cut; /* not all fitted */
+};
 
-static bool is_ours(const char *entry)
+/* Copied by hand: a call costs a start more than it saves. Keeps a byte for the end. */
+static inline bool keep_whole(struct kept *kept, const char *entry)
 {
-    return entry[0] == 'E' && !strncmp(entry, PREFIX, PREFIX_LENGTH);
-}
-
-static size_t find_room(char *const *environment)
-{
-    size_t needed = 1;
-    for (; *environment; environment++)
-        if (is_ours(*environment))
-            needed += strlen(*environment) + 1;
-    has_more = needed > sizeof few && lasting_memory(&more, MORE_SIZE, LASTING_PRIVATE);
-    return has_more ? MORE_SIZE : sizeof few;
-}
-
-void policy_remember_environment(char *const *environment)
-{
-    size_t room = find_room(environment), length = 0;
-    char *kept = remembered();
-    policy_foreseen = 0; /* by another library's constructor, that ran before ours, perhaps */
-    for (; *environment; environment++) {
-        const char *entry = *environment;
-        if (!is_ours(entry))
-            continue;
-        size_t size = strlen(entry) + 1;
-        if (size < room - length) {
-            memcpy(kept + length, entry, size);
-            length += size;
-            continue;
+    for (size_t at = kept->length; at + 1 < kept->size; at++, entry++)
+        if (!(kept->at[at] = *entry)) {
+            kept->length = at + 1;
+            return true;
         }
-        size_t name = strcspn(entry, "=") + 1;
-        if (name + sizeof TOO_LONG < room - length) {
-            memcpy(kept + length, entry, name);
-            memcpy(kept + length + name, TOO_LONG, sizeof TOO_LONG);
-            length += name + sizeof TOO_LONG;
-        }
+    return false;
+}
+
+static __attribute__((noinline, cold)) void keep_name(struct kept *kept, const char *entry)
+{
+    size_t name = strcspn(entry, "=") + 1;
+    kept->cut = true;
+    if (name + sizeof TOO_LONG < kept->size - kept->length) {
+        memcpy(kept->at + kept->length, entry, name);
+        memcpy(kept->at + kept->length + name, TOO_LONG, sizeof TOO_LONG);
+        kept->length += name + sizeof TOO_LONG;
     }
-    kept[length] = '\0';
+}
+
+AT_START static bool keep_all(char *buffer, size_t size, char *const *environment)
+{
+    struct kept kept = { .at = buffer, .size = size };
+    for (; *environment; environment++)
+        if (policy_is_variable(*environment) && !keep_whole(&kept, *environment))
+            keep_name(&kept, *environment);
+    buffer[kept.length] = '\0';
+    return !kept.cut;
+}
+
+AT_START void policy_remember_environment(char *const *environment)
+{
+    policy_foreseen = 0; /* by another library's constructor, that ran before ours, perhaps */
+    has_more = !keep_all(few, sizeof few, environment) && lasting_memory(&more, MORE_SIZE, LASTING_PRIVATE);
+    if (has_more)
+        keep_all(more, MORE_SIZE, environment);
 }
 
 const char *policy_variable(const struct policy_sources *sources, const char *name)
@@ -76,7 +77,7 @@ const char *policy_variable(const struct policy_sources *sources, const char *na
 
 struct policy_sources policy_sources(void)
 {
-    struct policy_sources sources = { .system_file = POLICY_SYSTEM_FILE, .environment = remembered() };
+    struct policy_sources sources = { .system_file = POLICY_SYSTEM_FILE, .environment = has_more ? more : few };
     sources.user_file = policy_variable(&sources, "CONF");
     return sources;
 }

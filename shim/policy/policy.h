@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../sys/call.h"
 #include "../sys/text.h"
 
 /* POLICY_RENAME: a name is to be made, changed or removed (rename, link, unlink and their like). */
@@ -113,6 +114,14 @@ unsigned policy_foresee(void);
 static inline unsigned policy_foresight(void)
 {
     return policy_foreseen ? policy_foreseen : policy_foresee();
+}
+
+#define POLICY_PREFIX "ETXTBSY_" /* of the variables that are ours */
+
+static inline bool policy_is_variable(const char *entry)
+{
+    static const char prefix[] AT_START_STRING = POLICY_PREFIX;
+    return text_behind(entry, prefix);
 }
 
 /*

@@ -3,6 +3,7 @@
 #include "../remedy/reach.h"
 #include "../remedy/run.h"
 #include "../sys/process.h"
+#include "../sys/text.h"
 #include "entries.h"
 
 static bool is_relative(const char *list)
@@ -10,25 +11,10 @@ static bool is_relative(const char *list)
     return list[0] != '/' && list[0] != '\0';
 }
 
-/* What the entry has behind `start`, else NULL. strncmp would have to be looked up, in every process that starts. */
-static inline const char *behind(const char *entry, const char *start)
-{
-    for (; *start; entry++, start++)
-        if (*entry != *start)
-            return NULL;
-    return entry;
-}
-
-static inline bool is_ours(const char *entry)
-{
-    const char prefix[] = "ETXTBSY_"; /* not a literal: see AT_START */
-    return behind(entry, prefix);
-}
-
 static inline bool is_relative_preload(const char *entry)
 {
-    const char name[] = "LD_PRELOAD=";
-    const char *list = behind(entry, name);
+    static const char name[] AT_START_STRING = "LD_PRELOAD=";
+    const char *list = text_behind(entry, name);
     return list && is_relative(list);
 }
 
@@ -36,12 +22,30 @@ static void take_ours_away(char **environment)
 {
     char **kept = environment;
     for (char **entry = environment; *entry; entry++)
-        if (!is_ours(*entry))
+        if (!policy_is_variable(*entry))
             *kept++ = *entry;
     *kept = NULL;
 }
 
-ASIDE void take_up(char **environment, bool relative)
+AT_START static struct run_legacy take_legacy(char **environment)
+{
+    static const char stages[] AT_START_STRING = RUN_LEGACY_STAGES, line[] AT_START_STRING = RUN_LEGACY_LINE;
+    const char *rest;
+    struct run_legacy legacy = { 0 };
+    char **kept = environment;
+    for (char **entry = environment; *entry; entry++) {
+        if (text_behind(*entry, stages))
+            legacy.stages = true;
+        else if ((rest = text_behind(*entry, line)))
+            legacy.line = rest;
+        else
+            *kept++ = *entry;
+    }
+    *kept = NULL;
+    return legacy;
+}
+
+AT_START ASIDE void take_up(char **environment, bool relative)
 {
     if (process_is_secure()) {
         take_ours_away(environment);
@@ -49,9 +53,10 @@ ASIDE void take_up(char **environment, bool relative)
     }
     if (relative)
         reach_make_absolute(environment);
-    struct run_legacy legacy = run_legacy_take(environment);
+    struct run_legacy legacy = take_legacy(environment);
     policy_remember_environment(environment);
-    run_legacy_accept(&legacy);
+    if (legacy.stages || legacy.line)
+        run_legacy_accept(&legacy);
 }
 
 /*
@@ -69,7 +74,7 @@ __attribute__((constructor)) AT_START static void enter(int argc, char **argv, c
     for (char **entry = environment; *entry; entry++)
         if (unlikely(!((**entry - 'D') & 0xff & ~9))) { /* E or L, or D or M: one comparison for nearly all */
             if (**entry == 'E')
-                ours |= is_ours(*entry);
+                ours |= policy_is_variable(*entry);
             else if (**entry == 'L')
                 relative |= is_relative_preload(*entry);
         }

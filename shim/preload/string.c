@@ -1,6 +1,7 @@
 /*
  * String functions of this library's own, under libc's names. Each name that a library takes from libc costs every process that
- * starts 13 instructions (x86-64, glibc 2.36), and more bytes than these do; where speed counts, memcmp and memmove are libc's.
+ * starts 13 instructions (x86-64, glibc 2.36), and more bytes than these do; where speed counts, memcmp, memmove and strlen are
+ * libc's.
  *
  * The compiler calls memcpy wherever it likes. libc's has a symbol version of its own (2.14), and each version that a library asks
  * for is looked for in every process that starts (350 instructions); memmove's is one that is needed anyway.
@@ -18,11 +19,6 @@ size_t strnlen(const char *string, size_t size)
     while (length < size && string[length])
         length++;
     return length;
-}
-
-size_t strlen(const char *string)
-{
-    return strnlen(string, (size_t)-1);
 }
 
 int strncmp(const char *a, const char *b, size_t size)

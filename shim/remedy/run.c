@@ -16,9 +16,6 @@
 #define AT_EXECVE_CHECK 0x10000
 #endif
 
-#define LEGACY_STAGES "ETXTBSY_STAGES="
-#define LEGACY_LINE "ETXTBSY_LINE="
-
 /* A copy of an environment with room for the shim's two words. */
 struct environment {
     size_t size;
@@ -46,16 +43,11 @@ static void environment_discard(struct environment *copy)
     scratch_unmap(copy->entries, copy->size);
 }
 
-static bool starts_with(const char *string, const char *prefix)
-{
-    return !strncmp(string, prefix, strlen(prefix));
-}
-
 /* Sets, changes or (with an empty one) removes the word that starts with `name`. */
 static void environment_set(struct environment *copy, const char *name, const char *word)
 {
     size_t at = 0;
-    while (at < copy->count && !starts_with(copy->entries[at], name))
+    while (at < copy->count && !text_behind(copy->entries[at], name))
         at++;
     if (at == copy->count)
         copy->count++;
@@ -111,12 +103,12 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
         if (!copy.entries)
             intervention_say(intervention, "wait", "waiting", "transient");
         if (copy.entries)
-            environment_set(&copy, LEGACY_LINE, intervention->word);
+            environment_set(&copy, RUN_LEGACY_LINE, intervention->word);
         scratch_may_be_left(copy.entries, copy.size);
     }
     while ((error == ETXTBSY || error == EINTR) && wait_pause(wait)) {
         if (copy.entries)
-            intervention_word(intervention, LEGACY_LINE);
+            intervention_word(intervention, RUN_LEGACY_LINE);
         error = attempt_at(run, attempt, path, copy.entries ? copy.entries : run->envp);
         if (error == E2BIG && copy.entries) { /* our word was too much: without it, then */
             environment_discard(&copy);
@@ -245,7 +237,7 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
     if (adopts) {
         environment_copy(&copy, run->envp);
         if (copy.entries) {
-            environment_set(&copy, LEGACY_STAGES, LEGACY_STAGES "1");
+            environment_set(&copy, RUN_LEGACY_STAGES, RUN_LEGACY_STAGES "1");
             announced.envp = copy.entries;
         } else {
             release_to_stranger(run->op, STAGE_SURVIVES, false);
@@ -283,22 +275,6 @@ static void say_line(const char *line)
     intervention_decide(intervention, POLICY_EXEC, intervention->exe);
     event_send(intervention->policy.log, &intervention->event, line, length);
     intervention_end(intervention);
-}
-
-struct run_legacy run_legacy_take(char **environment)
-{
-    struct run_legacy legacy = { 0 };
-    char **kept = environment;
-    for (char **entry = environment; *entry; entry++) {
-        if (starts_with(*entry, LEGACY_STAGES))
-            legacy.stages = true;
-        else if (starts_with(*entry, LEGACY_LINE))
-            legacy.line = *entry + strlen(LEGACY_LINE);
-        else
-            *kept++ = *entry;
-    }
-    *kept = NULL;
-    return legacy;
 }
 
 void run_legacy_accept(const struct run_legacy *legacy)

@@ -31,17 +31,18 @@ int run_program(struct run *, run_attempt *);
 
 /*
  * Words in a new program's environment that the shim in the old one puts there: that there are stages among the descriptors,
- * and the line about a wait that ended with this program's start, which the old one could not write any more.
+ * and the line about a wait that ended with this program's start, which the old one could not write any more. The constructor takes
+ * them out, so that the program never sees them.
  */
+#define RUN_LEGACY_STAGES "ETXTBSY_STAGES="
+#define RUN_LEGACY_LINE "ETXTBSY_LINE="
+
 struct run_legacy {
     bool stages;
     const char *line; /* NULL: none */
 };
 
-/* For the constructor: takes those words out of the environment, so that the program never sees them. */
-struct run_legacy run_legacy_take(char **environment);
-
-/* And does what they say: adopts the stages, says the line. */
+/* Does what they say: adopts the stages, says the line. */
 void run_legacy_accept(const struct run_legacy *);
 
 #endif

@@ -61,6 +61,7 @@ static inline __attribute__((always_inline)) long sys_padded(long number, long a
  * that stands elsewhere, so that the kernel has to bring in one piece of the library alone (it maps 64 KiB at a page fault).
  */
 #define AT_START __attribute__((section(".text.startup")))
+#define AT_START_STRING __attribute__((section(".text.startup.strings"))) /* of an array: a literal stands elsewhere */
 
 /* For somebody else, who may ask for the flags: with these and no others. */
 static inline int sys_openat_as(int dirfd, const char *path, int flags, mode_t mode)

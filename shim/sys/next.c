@@ -4,8 +4,8 @@
 #include <gnu/lib-names.h>
 #include <link.h>
 #include <stdbool.h>
-#include <string.h>
 
+#include "call.h"
 #include "symbols.h"
 #include "text.h"
 
@@ -19,7 +19,7 @@ struct search {
 };
 
 /* Objects come in the order in which ld.so looks for a symbol: the program, what is preloaded, and their libraries. */
-static void look_at(struct search *search, const char *path, ElfW(Addr) base, const ElfW(Dyn) * dynamic)
+AT_START static void look_at(struct search *search, const char *path, ElfW(Addr) base, const ElfW(Dyn) * dynamic)
 {
     void *found = search->name ? symbol_find(base, dynamic, search->name) : NULL;
     if (!search->first)
@@ -35,7 +35,7 @@ static void look_at(struct search *search, const char *path, ElfW(Addr) base, co
  * machines' psABI), and not there where it binds all at once (LD_BIND_NOW). The way of debuggers, from the program's headers, would
  * need getauxval, whose symbol version costs 350 instructions in every process that starts.
  */
-static const struct link_map *own_object(void)
+AT_START static const struct link_map *own_object(void)
 {
 #if defined __x86_64__ || defined __i386__ || defined __aarch64__
     for (const ElfW(Dyn) *entry = _DYNAMIC; entry->d_tag != DT_NULL; entry++)
@@ -47,7 +47,7 @@ static const struct link_map *own_object(void)
     return NULL;
 }
 
-static const struct link_map *loaded_objects(void)
+AT_START static const struct link_map *loaded_objects(void)
 {
     const struct link_map *object = own_object();
     while (object && object->l_prev)
@@ -56,11 +56,12 @@ static const struct link_map *loaded_objects(void)
 }
 
 /* Up to libc itself nothing of the list ever changes, whatever other threads load and unload. */
-static void look_without_lock(struct search *search)
+AT_START static void look_without_lock(struct search *search)
 {
+    static const char libc[] AT_START_STRING = LIBC_SO;
     for (const struct link_map *object = loaded_objects(); object; object = object->l_next) {
         look_at(search, object->l_name, object->l_addr, object->l_ld);
-        if (!strcmp(text_base(object->l_name), LIBC_SO))
+        if (text_is(text_base(object->l_name), libc))
             return;
     }
 }
@@ -75,7 +76,7 @@ static int look_at_listed(struct dl_phdr_info *object, size_t size, void *search
     return 0;
 }
 
-static struct search look_for(const char *name)
+AT_START static struct search look_for(const char *name)
 {
     struct search search = { .name = name };
     int saved = errno;
@@ -95,7 +96,7 @@ next_function next_symbol(const char *name)
     return (next_function)look_for(name).behind;
 }
 
-void *next_shared(const char *name)
+AT_START void *next_shared(const char *name)
 {
     return look_for(name).first;
 }

@@ -41,10 +41,11 @@ char **process_environment(void)
     return environment ? *environment : NULL;
 }
 
-unsigned long process_auxiliary(unsigned long type, unsigned long unknown)
+AT_START unsigned long process_auxiliary(unsigned long type, unsigned long unknown)
 {
     /* Looked up like this, it costs nothing in a process that doesn't ask: see next.c. */
-    unsigned long (*find)(unsigned long) = (unsigned long (*)(unsigned long))next_shared("getauxval");
+    static const char name[] AT_START_STRING = "getauxval";
+    unsigned long (*find)(unsigned long) = (unsigned long (*)(unsigned long))next_shared(name);
     int saved = errno;
     errno = 0;
     unsigned long value = find ? find(type) : 0;
@@ -53,7 +54,7 @@ unsigned long process_auxiliary(unsigned long type, unsigned long unknown)
     return known ? value : unknown;
 }
 
-bool process_is_secure(void)
+AT_START bool process_is_secure(void)
 {
     return process_auxiliary(AT_SECURE, 1);
 }

@@ -2,8 +2,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/auxv.h>
+
+#include "call.h"
+#include "text.h"
 
 #define VERSION_HIDDEN 0x8000 /* of several versions, not the one that a program is linked with today */
 
@@ -29,7 +31,7 @@ static const void *table(ElfW(Addr) base, ElfW(Addr) value)
     return (const void *)(value < base ? base + value : value);
 }
 
-static struct tables read_tables(ElfW(Addr) base, const ElfW(Dyn) * dynamic)
+AT_START static struct tables read_tables(ElfW(Addr) base, const ElfW(Dyn) * dynamic)
 {
     struct tables tables = { 0 };
     for (; dynamic->d_tag != DT_NULL; dynamic++) {
@@ -48,14 +50,14 @@ static struct tables read_tables(ElfW(Addr) base, const ElfW(Dyn) * dynamic)
     return tables;
 }
 
-static bool defines(const struct tables *tables, uint32_t index, const char *name)
+AT_START static bool defines(const struct tables *tables, uint32_t index, const char *name)
 {
     const ElfW(Sym) *symbol = tables->symbols + index;
-    return symbol->st_shndx != SHN_UNDEF && symbol->st_value && !strcmp(tables->strings + symbol->st_name, name) &&
+    return symbol->st_shndx != SHN_UNDEF && symbol->st_value && text_is(tables->strings + symbol->st_name, name) &&
            !(tables->versions && tables->versions[index] & VERSION_HIDDEN);
 }
 
-static uint32_t gnu_hash_of(const char *name)
+AT_START static uint32_t gnu_hash_of(const char *name)
 {
     uint32_t hash = 5381;
     for (; *name; name++)
@@ -63,7 +65,7 @@ static uint32_t gnu_hash_of(const char *name)
     return hash;
 }
 
-static const ElfW(Sym) * find_hashed(const struct tables *tables, const char *name)
+AT_START static const ElfW(Sym) * find_hashed(const struct tables *tables, const char *name)
 {
     const uint32_t *table = tables->gnu_hash;
     uint32_t buckets = table[0], first = table[1], bloom_words = table[2], hash = gnu_hash_of(name);
@@ -90,7 +92,7 @@ static const ElfW(Sym) * find_listed(const struct tables *tables, const char *na
     return NULL;
 }
 
-void *symbol_find(ElfW(Addr) base, const ElfW(Dyn) * dynamic, const char *name)
+AT_START void *symbol_find(ElfW(Addr) base, const ElfW(Dyn) * dynamic, const char *name)
 {
     struct tables tables = read_tables(base, dynamic);
     const ElfW(Sym) *symbol = NULL;

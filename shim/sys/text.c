@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "call.h"
+
 struct text text_over(char *buffer, size_t size)
 {
     buffer[0] = '\0';
@@ -72,8 +74,11 @@ bool text_to_number(const char *string, size_t length, uint64_t *number)
     return true;
 }
 
-const char *text_base(const char *path)
+AT_START const char *text_base(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    const char *base = path;
+    for (; *path; path++)
+        if (*path == '/')
+            base = path + 1;
+    return base;
 }

@@ -31,6 +31,25 @@ void text_hex(struct text *, uint64_t number, int digits);
 /* Reads a decimal number that takes up all `length` bytes; false for anything else, also for more than 64 bits. */
 bool text_to_number(const char *string, size_t length, uint64_t *number);
 
+/*
+ * What `string` has behind `start`, or NULL if it doesn't begin so. It calls nothing: the constructor asks it in every process that
+ * starts.
+ */
+static inline const char *text_behind(const char *string, const char *start)
+{
+    for (; *start; string++, start++)
+        if (*string != *start)
+            return NULL;
+    return string;
+}
+
+/* Likewise; whether they are the same. */
+static inline bool text_is(const char *string, const char *other)
+{
+    const char *rest = text_behind(string, other);
+    return rest && !*rest;
+}
+
 /* The last component of a path: behind the last slash. */
 const char *text_base(const char *path);
 
