@@ -156,7 +156,7 @@ $(addprefix $(BUILD)/tests/,$(PLUGINS) $(addprefix victim-,plain fortify lfs tim
 export PATH := $(abspath build/tools/usr/bin):$(PATH)
 test:
 	scripts/setup.sh test
-	$(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) check
 
 check: suite check-sanitized check-clang check-elsewhere check-fuzz check-suites
 	$(BUILD)/tests/run
@@ -174,7 +174,7 @@ check-sanitized:
 # The other compiler warns about other things.
 check-clang:
 	if command -v clang >/dev/null; then \
-	    $(MAKE) --no-print-directory CC=clang CXX=clang++ BUILD=$(BUILD)/clang all $(BUILD)/clang/tests/run; \
+	    $(MAKE) --no-print-directory CC=clang CXX=clang++ CFLAGS=-O0 BUILD=$(BUILD)/clang all $(BUILD)/clang/tests/run; \
 	else echo "skipped: there is no clang here"; fi
 
 include tests/prove.mk

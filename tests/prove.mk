@@ -1,7 +1,7 @@
 # Proofs that take longer than `make test` has time for. Each has a short form there.
 
 prove-tools: all $(BUILD)/tests/run $(TEST_PROGRAMS)
-	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter 'tools/*'
+	ETXTBSY_TEST_ALL=1 $(BUILD)/tests/run --filter '@(tools|filesystems)/*'
 
 # Kills writers before each single system call that they make: the long form of what `check` does at some of them.
 prove-kill: all $(BUILD)/tests/run $(TEST_PROGRAMS)
@@ -28,19 +28,19 @@ FUZZ_SECONDS ?= 600
 FUZZERS = policy name event line
 
 prove-fuzz:
-	scripts/prove-fuzz.sh $(BUILD) -max_total_time=$(FUZZ_SECONDS) $(FUZZERS)
+	+scripts/prove-fuzz.sh $(BUILD) -max_total_time=$(FUZZ_SECONDS) $(FUZZERS)
 
 # Always the same inputs.
 check-fuzz:
-	scripts/prove-fuzz.sh $(BUILD) "-runs=3000 -seed=1" $(FUZZERS)
+	+scripts/prove-fuzz.sh $(BUILD) "-runs=3000 -seed=1" $(FUZZERS)
 
 # Called by the script, with clang.
 fuzzers: $(addprefix $(BUILD)/fuzz-,$(FUZZERS))
 
 $(BUILD)/fuzz-%: tests/fuzz/%.c $(call objects,$(BELOW_PRELOAD)) $(COMMAND_PARTS)
-	rm -f $(BUILD)/shim.a
-	ar rcs $(BUILD)/shim.a $(filter %.o,$^)
-	$(CC) $(BASE) $(CFLAGS) $(COMMAND_FLAGS) -fsanitize=fuzzer -o $@ $< $(BUILD)/shim.a $(COMMAND_LIBS)
+	rm -f $@.a
+	ar rcs $@.a $(filter %.o,$^)
+	$(CC) $(BASE) $(CFLAGS) $(COMMAND_FLAGS) -fsanitize=fuzzer -o $@ $< $@.a $(COMMAND_LIBS)
 
 # ---- other people's programs ------------------------------------------------------------------------------------------------
 
