@@ -29,6 +29,8 @@ extern char **environ;
 #define SHIM "LD_PRELOAD=" BUILD_DIR "/libetxtbsy.so"
 #define EMPTY_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/empty.so"
 #define LEAST_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/least.so"
+#define JUMP_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/jump.so"
+#define SWAP_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/swap.so"
 #define TINY BUILD_DIR "/bench/tiny"
 
 #define must(condition)                                                                                                            \

@@ -1,7 +1,8 @@
 /*
  * The calls that programs make most, nanoseconds each:
  *
- *     calls ROUNDS COUNT          makes COUNT of each in each round, in a process without the library and in one with it
+ *     calls ROUNDS COUNT          makes COUNT of each in each round, in a process without a library, in one with ours, and in one
+ *                                 whose wrappers do nothing but jump to libc's function
  *     calls once NAME COUNT       in this process
  */
 #include "bench.h"
@@ -73,9 +74,10 @@ int main(int argc, char **argv)
         return once(argv[2], atol(argv[3]));
     for (int round = 0; round < atoi(argv[1]); round++)
         for (size_t i = 0; i < 4; i++)
-            for (int turn = 0; turn < 2; turn++) {
-                bool with = (round + turn) % 2;
-                sample(calls[i].name, with ? "shim" : "plain", in_process(calls[i].name, argv[2], with ? SHIM : ""));
+            for (int turn = 0; turn < 3; turn++) {
+                static const char *const contestants[][2] = { { "plain", "" }, { "shim", SHIM }, { "jump", JUMP_LIBRARY } };
+                const char *const *contestant = contestants[(round + turn) % 3];
+                sample(calls[i].name, contestant[0], in_process(calls[i].name, argv[2], contestant[1]));
             }
     return 0;
 }

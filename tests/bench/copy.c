@@ -14,6 +14,8 @@ static char *const silent[] = { (char *)SHIM, (char *)"ETXTBSY_SYNC=none", (char
 static char *const unsynced[] = { (char *)SHIM, (char *)"ETXTBSY_SYNC=none", NULL };
 static char *const defaults[] = { (char *)SHIM, NULL };
 
+static char *const swapped[] = { (char *)SWAP_LIBRARY, NULL };
+
 enum how { PLAINLY, REMOVING, REMOVING_AND_FSYNC };
 
 static const struct contestant {
@@ -24,6 +26,7 @@ static const struct contestant {
 } contestants[] = {
     { "remove-destination", REMOVING, NULL, false },
     { "remove-destination+fsync", REMOVING_AND_FSYNC, NULL, false },
+    { "least", PLAINLY, swapped, false },
     { "idle", PLAINLY, NULL, true },
     { "idle-shim", PLAINLY, defaults, true },
     { "shim-silent", PLAINLY, silent, false },

@@ -5,7 +5,8 @@
  *     release wait STRATEGY PATH          the waiter itself
  *
  * "shim" is one execv under the library; the others are what programs do by hand. `inotify` is told by the kernel, and leaves its
- * descriptor open to the new program, for closing it would cost 8 ms: no library could do that.
+ * descriptor open to the new program, for closing it would cost 8 ms: no library could do that. `sixteenth` makes the library's
+ * pauses, and does nothing else.
  */
 #include <poll.h>
 #include <sys/inotify.h>
@@ -18,8 +19,17 @@ static void rest_ms(double ms)
     nanosleep(&time, NULL);
 }
 
-/* What is to be done after so many failures. */
-static void rest_after(const char *strategy, int failures, int watch)
+/* The library's ladder: a 16th of the wait so far, at most 12.5 ms in its first second, or a 16th of what is beyond that, up to 200
+ * ms. */
+static double sixteenth_ms(double waited_ms)
+{
+    double beyond = (waited_ms - 1000) / 16, most = beyond < 12.5 ? 12.5 : beyond < 200 ? beyond : 200, pause = waited_ms / 16;
+    pause = pause < 0.1 ? 0.1 : pause < most ? pause : most;
+    return pause * (1 - (double)(random() % 1000) / 3000);
+}
+
+/* What is to be done after so many failures, in so many milliseconds. */
+static void rest_after(const char *strategy, int failures, double waited_ms, int watch)
 {
     char event[4096];
     double doubling = failures < 20 ? 1 << (failures - 1) : 1 << 20;
@@ -29,6 +39,8 @@ static void rest_after(const char *strategy, int failures, int watch)
         rest_ms(doubling < 64 ? doubling : 64);
     else if (!strcmp(strategy, "10ms-fixed"))
         rest_ms(10);
+    else if (!strcmp(strategy, "sixteenth"))
+        rest_ms(sixteenth_ms(waited_ms));
     else if (!strcmp(strategy, "inotify")) {
         /* The event comes a moment before the kernel lets go; and one may come before the watch. */
         struct pollfd poll_for = { .fd = watch, .events = POLLIN };
@@ -48,11 +60,13 @@ static void wait_by(const char *strategy, char *path)
         watch = inotify_init1(0);
         must(watch >= 0 && inotify_add_watch(watch, path, IN_CLOSE_WRITE) >= 0);
     }
+    srandom((unsigned)getpid());
     must(write(1, "x", 1) == 1);
+    double begun = now_us();
     for (int failures = 1;; failures++) {
         execv(path, program);
         must(errno == ETXTBSY && strcmp(strategy, "shim"));
-        rest_after(strategy, failures, watch);
+        rest_after(strategy, failures, (now_us() - begun) / 1e3, watch);
     }
 }
 

@@ -108,6 +108,7 @@ waiters() {
     done
     ETXTBSY_LOG=$PWD/log "$bench/waiters" 500 10 defaults
     ETXTBSY_LOG=$PWD/log ETXTBSY_HOLDERS=never "$bench/waiters" 500 10 never
+    "$bench/waiters" 500 10 by-hand sixteenth
 }
 
 race() {
@@ -118,10 +119,10 @@ race() {
 }
 
 copy() {
-    "$bench/copy" copy-small 30720 300 remove-destination idle idle-shim shim-silent shim-never shim-unsynced shim-defaults
+    "$bench/copy" copy-small 30720 300 remove-destination least idle idle-shim shim-silent shim-never shim-unsynced shim-defaults
     has_room "$PWD" 6 || return 0
-    "$bench/copy" copy-disk $gibibyte 5 remove-destination shim-unsynced
-    "$bench/copy" copy-synced $gibibyte 5 remove-destination+fsync shim-defaults
+    "$bench/copy" copy-disk $gibibyte 15 remove-destination shim-unsynced
+    "$bench/copy" copy-synced $gibibyte 9 remove-destination+fsync shim-defaults
     on tmpfs "$bench/copy" copy-tmpfs $gibibyte 15 remove-destination shim-unsynced
 }
 

@@ -10,7 +10,7 @@
 int main(int argc, char **argv)
 {
     must(argc == 3);
-    char configuration[4096];
+    char configuration[4096], log[] = "ETXTBSY_LOG=/var/log/etxtbsy.json", wait[] = "ETXTBSY_EXEC_MAX_WAIT=20s";
     snprintf(configuration, sizeof configuration, "ETXTBSY_CONF=%s", argv[2]);
     const struct {
         const char *name;
@@ -21,8 +21,8 @@ int main(int argc, char **argv)
         { "empty", { (char *)EMPTY_LIBRARY } },
         { "least", { (char *)LEAST_LIBRARY } },
         { "shim", { (char *)SHIM } },
-        { "configured",
-          { (char *)SHIM, configuration, (char *)"ETXTBSY_LOG=/var/log/etxtbsy.json", (char *)"ETXTBSY_EXEC_MAX_WAIT=20s" } },
+        { "plain-configured", { configuration, log, wait } },
+        { "configured", { (char *)SHIM, configuration, log, wait } },
     };
     const size_t count = sizeof contestants / sizeof *contestants;
     char *const tiny[] = { (char *)TINY, NULL };

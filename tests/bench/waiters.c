@@ -1,10 +1,10 @@
 /*
  * CPU time that so many waiters take together, in percent of one core, while one file is held open for writing:
  *
- *     waiters COUNT SECONDS CONTESTANT
+ *     waiters COUNT SECONDS CONTESTANT [STRATEGY]
  *
- * Each waiter is a program of its own that starts the file under the library. What it takes to get there, and the start
- * itself, isn't counted.
+ * Each waiter is a program of its own that starts the file: under the library, or by a strategy of `release`. What it takes to get
+ * there, and the start itself, isn't counted.
  */
 #include "bench.h"
 
@@ -18,11 +18,12 @@ static double cpu_us(pid_t pid)
 
 int main(int argc, char **argv)
 {
-    must(argc == 4);
+    must(argc == 4 || argc == 5);
+    const char *strategy = argc == 5 ? argv[4] : "shim";
     int count = atoi(argv[1]), ready[2];
     char path[] = "held.by-all", row[100], byte;
-    char *const waiter[] = { (char *)BUILD_DIR "/bench/release", (char *)"wait", (char *)"shim", path, NULL };
-    char *more[] = { (char *)SHIM, NULL };
+    char *const waiter[] = { (char *)BUILD_DIR "/bench/release", (char *)"wait", (char *)strategy, path, NULL };
+    char *more[] = { argc == 5 ? NULL : (char *)SHIM, NULL };
     pid_t *pids = calloc((size_t)count, sizeof *pids);
     double *before = calloc((size_t)count, sizeof *before), used = 0;
     must(pids && before);

@@ -4,11 +4,14 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "../../shim/policy/environment.c" /* for the prefix */
 #include "../../shim/policy/keys.h"
+#include "../../shim/policy/policy.h"
+
+#define PREFIX_LENGTH (sizeof POLICY_PREFIX - 1)
 
 #define ENTRIES_MAX 64
 
@@ -32,7 +35,7 @@ static void load(int file, const char *data, size_t size)
         abort();
     for (size_t at = text + 1; at < size && count < ENTRIES_MAX; count++) {
         size_t length = strnlen(data + at, size - at), room = sizeof entry[0] - PREFIX_LENGTH - 1;
-        memcpy(entry[count], PREFIX, PREFIX_LENGTH);
+        memcpy(entry[count], POLICY_PREFIX, PREFIX_LENGTH);
         memcpy(entry[count] + PREFIX_LENGTH, data + at, length < room ? length : room);
         entry[count][PREFIX_LENGTH + (length < room ? length : room)] = '\0';
         entries[count] = entry[count];
