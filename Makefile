@@ -97,7 +97,8 @@ $(BUILD)/installed-library: ALWAYS
 
 # ---- tests ------------------------------------------------------------------------------------------------------------------
 
-TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(sort $(wildcard tests/*.c)))
+TEST_SOURCES = $(sort $(wildcard tests/*.c))
+TEST_OBJECTS = $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(TEST_SOURCES))
 # Each from the source of its name; the victim is compiled as four kinds of programs call libc.
 PLAIN_PROGRAMS = target cases starts failures conflicts storms setid loads own_open hold unenforced
 PLUGINS = plugin.so plugin-sysv.so threaded_plugin.so
@@ -159,16 +160,17 @@ test:
 	$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) check
 
 check: suite check-sanitized check-clang check-elsewhere check-fuzz check-suites
-	$(BUILD)/tests/run
+	$(BUILD)/tests/run --jobs $$(($$(nproc) + 1))
 
 # All that the tests need.
 suite: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
 # LeakSanitizer could look at.
+UNIT_SOURCES = $(sort $(wildcard tests/unit_*.c)) $(addprefix tests/,harness.c schema.c)
 UNIT_SUITES = @(glob|text|scratch|name|policy|wait|event|send|sinks|holders|host|locks|stage|stage_fault|lines|moment|next|quantiles|timeline)/*
 check-sanitized:
-	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than" $(addprefix $(BUILD)/sanitized/tests/,run plugin-sysv.so)
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized 'TEST_SOURCES=$(UNIT_SOURCES)' CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than" $(addprefix $(BUILD)/sanitized/tests/,run plugin-sysv.so)
 	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/sanitized/tests/run --filter '$(UNIT_SUITES)'
 
 # The other compiler warns about other things.

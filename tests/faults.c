@@ -29,7 +29,7 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* How many runs a tree gets when nobody asks for more. */
-#define RUNS 30
+#define RUNS 20
 
 /* More than one write of cat's, and less than a pipe or a buffer makes a difference to. */
 #define NEW_LENGTH 300000

@@ -338,7 +338,7 @@ static int redirect_apart(int64_t keep, unsigned at, void (*attack)(void))
 static unsigned step(void)
 {
     const char *given = getenv("ETXTBSY_HOSTILE_STEP");
-    return given ? (unsigned)atoi(given) : 5;
+    return given ? (unsigned)atoi(given) : 8;
 }
 
 static unsigned walk(const struct attack *attack, int64_t keep, unsigned first)

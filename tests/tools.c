@@ -171,7 +171,7 @@ static void try_atomic(struct place *place, const struct tool *tool)
  * A sample does for `make test`: the first row of all that need the same programs, and some of the others. `make prove-tools`
  * takes all.
  */
-#define SAMPLE 4
+#define SAMPLE 10
 
 static bool takes_all(void)
 {

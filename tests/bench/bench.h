@@ -54,15 +54,15 @@ static inline void sample(const char *row, const char *contestant, double value)
     fflush(stdout);
 }
 
-/* This process's environment, and a few words more. */
+/* A few words, and behind them this process's environment: of a variable that is given twice the first counts. */
 static inline char **environment_with(char *const *more)
 {
     static char *words[1024];
     size_t count = 0;
-    for (char **entry = environ; *entry && count < 1000; entry++)
-        words[count++] = *entry;
     for (; more && *more; more++)
         words[count++] = *more;
+    for (char **entry = environ; *entry && count < 1000; entry++)
+        words[count++] = *entry;
     words[count] = NULL;
     return words;
 }
