@@ -1,5 +1,5 @@
 # make bench: what the library costs, and how long it waits, each figure beside something measured at the same time. Included by
-# the Makefile. About ten minutes; `make bench-PART` measures one part again, PART being one of BENCH_PARTS. Writes
+# the Makefile. Half an hour at most; `make bench-PART` measures one part again, PART being one of BENCH_PARTS. Writes
 # build/bench.txt, bench.md, bench.json, and the plots. Nothing fails because a figure is missed: the table says so.
 
 BENCH_PARTS = start calls programs release waiters race copy opens line growth methods
@@ -30,7 +30,7 @@ $(BUILD)/bench/empty.so: tests/bench/empty.c
 # With the least that a wrapper, and a redirect, can do.
 $(addprefix $(BUILD)/bench/,jump.so swap.so): $(BUILD)/bench/%.so: tests/bench/%.c
 	@mkdir -p $(@D)
-	$(CC) -O2 $(LINK) -Wl,-z,now -fno-builtin -fPIC -o $@ $<
+	$(CC) -D_GNU_SOURCE -O2 $(LINK) -Wl,-z,now -fno-builtin -fPIC -o $@ $<
 # The same with our link line: the least that a library can cost.
 $(BUILD)/bench/least.so: tests/bench/empty.c
 	@mkdir -p $(@D)
