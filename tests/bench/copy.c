@@ -3,8 +3,8 @@
  *
  *     copy ROW SIZE ROUNDS CONTESTANT...
  *
- * Two versions take turns; what has just been copied is started, so that it is busy in the next round, and the one before it is
- * ended. Works in the current directory, and prints nothing for the time that this takes.
+ * Contestants in a new order each round. Two versions take turns; what has just been copied is started, so that it is busy in the
+ * next round, and the one before it is ended. Works in the current directory, and prints nothing for the time that this takes.
  */
 #include "bench.h"
 
@@ -55,20 +55,33 @@ static double copy_ms(const struct contestant *contestant, char *source)
     return (now_us() - begun) / 1e3;
 }
 
+/* In another order each time: what one leaves behind in the file system the next one may have to wait for. */
+static void shuffle(char **names, int count)
+{
+    for (int left = count; left > 1; left--) {
+        int other = (int)(random() % left);
+        char *name = names[left - 1];
+        names[left - 1] = names[other];
+        names[other] = name;
+    }
+}
+
 int main(int argc, char **argv)
 {
     must(argc > 4);
     const size_t size = (size_t)atol(argv[2]);
     char *sources[] = { (char *)"version-1", (char *)"version-2" };
     char *const program[] = { (char *)"./target", (char *)"wait", NULL };
-    int count = argc - 4;
+    const int count = argc - 4;
     setenv("ETXTBSY_LOG", "/dev/null", 0);
     make_program(sources[0], size, 1);
     make_program(sources[1], size, 2);
     make_program("target", size, 2);
     pid_t running = start(program, NULL);
     for (int i = 0; i < atoi(argv[3]) * count; i++) {
-        const struct contestant *contestant = named(argv[4 + (i + i / count) % count]);
+        if (i % count == 0)
+            shuffle(argv + 4, count);
+        const struct contestant *contestant = named(argv[4 + i % count]);
         if (contestant->idle)
             stop(running);
         if (size > 1 << 20)
