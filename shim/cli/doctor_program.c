@@ -13,6 +13,7 @@
 
 #include "../event/host.h"
 #include "../sys/image.h"
+#include "../sys/text.h"
 #include "cli.h"
 #include "doctor.h"
 #include "program.h"
@@ -183,9 +184,11 @@ static bool strips_environment(int argc, char **argv)
         return false;
     for (int i = 1; i < argc && (argv[i][0] == '-' || strchr(argv[i], '=')); i++)
         if (!strcmp(argv[i], "-") || !strcmp(argv[i], "-i") || !strcmp(argv[i], "--ignore-environment")) {
-            for (int j = i; j < argc; j++)
-                if (!strncmp(argv[j], "LD_PRELOAD=", 11) && program_names_library(argv[j] + 11))
+            for (int j = i; j < argc; j++) {
+                const char *list = text_behind(argv[j], "LD_PRELOAD=");
+                if (list && program_names_library(list))
                     return false;
+            }
             finding_add(FINDING_PROBLEM, "environment", "env -i LD_PRELOAD=\"$LD_PRELOAD\" CMD",
                         "env %s starts its command with an empty environment, without LD_PRELOAD", argv[i]);
             return true;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../sys/text.h"
 #include "cli.h"
 #include "program.h"
 #include "doctor.h"
@@ -95,7 +96,8 @@ static void look_at_environment(const char *unit, const char *environment)
     char assignment[PATH_MAX];
     bool preloads = false, disabled = false;
     while (next_assignment(&environment, assignment, sizeof assignment)) {
-        preloads |= !strncmp(assignment, "LD_PRELOAD=", 11) && program_names_library(assignment + 11);
+        const char *list = text_behind(assignment, "LD_PRELOAD=");
+        preloads |= list && program_names_library(list);
         disabled |= !strcmp(assignment, "ETXTBSY_DISABLE=1");
     }
     if (preloads)

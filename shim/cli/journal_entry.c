@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../sys/text.h"
 #include "line.h"
 
 #define PREFIX "ETXTBSY_"
@@ -54,8 +55,8 @@ struct json_object *journal_entry_take(struct json_object *entry)
     {
         char name[64];
         size_t length = 0;
-        const char *at = field_name + strlen(PREFIX);
-        if (strncmp(field_name, PREFIX, strlen(PREFIX)) || strlen(at) >= sizeof name)
+        const char *at = text_behind(field_name, PREFIX);
+        if (!at || strlen(at) >= sizeof name)
             continue;
         for (; at[length]; length++)
             name[length] = (char)(at[length] >= 'A' && at[length] <= 'Z' ? at[length] - 'A' + 'a' : at[length]);

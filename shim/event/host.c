@@ -126,11 +126,11 @@ static void take_unit(struct host *host, const char *path)
 /* "hierarchy:controllers:path"; systemd's is the one without controllers (v2), or of that name (v1). */
 static void take_unit_of_line(struct host *host, const char *line)
 {
-    const char *controllers = strchr(line, ':');
-    if (controllers && !strncmp(controllers, "::", 2))
-        take_unit(host, controllers + 2);
-    else if (controllers && !strncmp(controllers, ":name=systemd:", 14))
-        take_unit(host, controllers + 14);
+    const char *controllers = strchr(line, ':'), *path = controllers ? text_behind(controllers, "::") : NULL;
+    if (!path && controllers)
+        path = text_behind(controllers, ":name=systemd:");
+    if (path)
+        take_unit(host, path);
 }
 
 /* ---- invocation ---------------------------------------------------------------------------------------------------------------
@@ -150,7 +150,6 @@ static bool take_invocation(struct host *host, const char *id)
  */
 static void find_invocation(struct host *host, struct lines *lines)
 {
-    static const char prefix[] = "INVOCATION_ID=";
     char path[sizeof host->unit + 64], id[INVOCATION_DIGITS + 2] = "";
     struct text text = TEXT(path);
     text_add(&text, "/run/systemd/units/invocation:");
@@ -160,13 +159,13 @@ static void find_invocation(struct host *host, struct lines *lines)
     if (take_invocation(host, id) || process_is_secure())
         return;
 
-    const char *entry;
+    const char *entry, *value;
     if (!open_lines(lines, "/proc/self", "environ"))
         return;
     lines->end = '\0';
     while (!host->invocation_id[0] && (entry = lines_next(lines)))
-        if (!strncmp(entry, prefix, sizeof prefix - 1))
-            take_invocation(host, entry + sizeof prefix - 1);
+        if ((value = text_behind(entry, "INVOCATION_ID=")))
+            take_invocation(host, value);
     lines_close(lines);
 }
 

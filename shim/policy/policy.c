@@ -263,7 +263,7 @@ static void take_also_log(const struct decision *decision, const char *sinks)
     uint64_t unused;
     const char *expected = key_parse(KEY_LOG, decision->question->operation, sinks, strlen(sinks), &unused);
     if (expected) {
-        complain(decision, 0, span_of(sinks - strlen("ETXTBSY_" POLICY_ALSO_LOG "=")), expected);
+        complain(decision, 0, span_of(sinks - strlen(POLICY_PREFIX POLICY_ALSO_LOG "=")), expected);
         return;
     }
     char *list = decision->policy->log;
@@ -296,7 +296,7 @@ void policy_decide(struct policy *policy, const struct policy_question *question
         take_also_log(&decision, also);
     const char *disable = policy_variable(sources, "DISABLE");
     if (disable && strcmp(disable, "1") && strcmp(disable, "0"))
-        complain(&decision, 0, span_of(disable - strlen("ETXTBSY_DISABLE=")), "ETXTBSY_DISABLE=1, or 0");
+        complain(&decision, 0, span_of(disable - strlen(POLICY_PREFIX "DISABLE=")), "ETXTBSY_DISABLE=1, or 0");
     if (disable && !strcmp(disable, "1"))
         set(&decision, KEY_ACTION, (struct span){ 0 }, ACTION_OFF, (struct policy_origin){ .variable = "ETXTBSY_DISABLE=1" });
     errno = saved;

@@ -55,7 +55,7 @@ AT_START ASIDE void take_up(char **environment, bool relative)
         reach_make_absolute(environment);
     struct run_legacy legacy = take_legacy(environment);
     policy_remember_environment(environment);
-    if (legacy.stages || legacy.line)
+    if (legacy.stages || legacy.line) /* nearly never; it stands elsewhere: see AT_START */
         run_legacy_accept(&legacy);
 }
 
