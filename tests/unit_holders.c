@@ -101,11 +101,37 @@ Test(holders, finds_itself_in_each_way)
     begin(HOLDS_WRITE | HOLDS_MAP, held);
     cr_assert(holders_look(scan, 10 * CLOCK_SECOND));
     cr_expect_eq(list->count, 0, "%s", write_list());
-
     unlink(held);
 }
 
-/* A program of its own: that of the tests is executed by all that run beside this one, and a list hasn't room for many. */
+/* Our own program is executed by all tests that run beside this one, more than a list has room for. */
+static void note_us(void *context, const struct holder *holder)
+{
+    bool *seen = context; /* this process, the test runner */
+    seen[0] |= holder->pid == getpid();
+    seen[1] |= holder->pid == getppid();
+}
+
+Test(holders, finds_itself_executing)
+{
+    bool seen[2] = { false };
+    begin(HOLDS_EXEC, "/proc/self/exe");
+    scan->found = note_us;
+    scan->context = seen;
+    cr_assert(holders_look(scan, 10 * CLOCK_SECOND));
+    cr_expect(seen[0]);
+    cr_expect(seen[1]);
+
+    bool others[2] = { false };
+    begin(HOLDS_EXEC, "/proc/self/exe");
+    scan->found = note_us;
+    scan->context = others;
+    scan->leave_out = getppid();
+    cr_assert(holders_look(scan, 10 * CLOCK_SECOND));
+    cr_expect(others[0]);
+    cr_expect_not(others[1]);
+}
+
 Test(holders, finds_who_executes_it)
 {
     char command[100], *const argv[] = { held, "60", NULL };
