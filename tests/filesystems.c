@@ -128,10 +128,9 @@ ParameterizedTest(int *number, filesystems, end_as_in_place, .timeout = 300)
     struct mounted mounted;
     char command[2000];
     int status;
-    bool all = getenv("ETXTBSY_TEST_ALL");
     struct statfs here;
     mount_one(&mounted, filesystem);
-    if (!all && statfs(mounted.place.root, &here) == 0 && here.f_type == filesystem->magic) {
+    if (!take_all() && statfs(mounted.place.root, &here) == 0 && here.f_type == filesystem->magic) {
         fprintf(stderr, "skipped: %s (all tests are on one; make prove-tools has it)\n", filesystem->name);
         unmount(&mounted);
         return;
@@ -139,7 +138,7 @@ ParameterizedTest(int *number, filesystems, end_as_in_place, .timeout = 300)
     snprintf(command, sizeof command,
              "export TMPDIR=$MOUNTED; unset TARGET NEW PROGRAM BXFI_MAP; %sTOOLS_TO_TEST='" TOOLS "' " BUILD_DIR
              "/tests/run -j4 --filter '@(" SUITES "%s)/*'",
-             all ? "ETXTBSY_TEST_ALL=1 " : "", filesystem->more ? filesystem->more : "");
+             take_all() ? "ETXTBSY_TEST_ALL=1 " : "", filesystem->more ? filesystem->more : "");
     char *said = shell(&mounted, command, &status);
     char *copy = strdup(said);
     long passing = report(filesystem->name, copy);

@@ -286,6 +286,11 @@ pid_t hold_lock(const char *path, enum lock lock, int milliseconds)
     return start_holder(path, milliseconds, lock, milliseconds < 0 ? HOLD_AT_ONCE : HOLD_UNTIL_TRIED);
 }
 
+bool take_all(void)
+{
+    return getenv("ETXTBSY_TEST_ALL");
+}
+
 static void set_environment(const struct place *place, enum shim shim, const char *environment)
 {
     setenv("TARGET", place->target, 1);
@@ -297,6 +302,9 @@ static void set_environment(const struct place *place, enum shim shim, const cha
     unsetenv("ETXTBSY_TEST_ALL");
     unsetenv("ETXTBSY_KILL_STEP");
     unsetenv("ETXTBSY_FAIL_STEP");
+    /* Of the make that runs the tests: its job server's descriptors are closed here, and their numbers may be somebody's. */
+    unsetenv("MAKEFLAGS");
+    unsetenv("MAKELEVEL");
     if (shim == WITH_SHIM) {
         setenv("ETXTBSY_LOG", place->log, 1);
         setenv("ETXTBSY_SYNC", "none", 1); /* what the order of syncs is has a test of its own */

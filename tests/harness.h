@@ -71,6 +71,9 @@ pid_t hold_lock(const char *path, enum lock, int milliseconds);
 
 void stop(pid_t);
 
+/* Whether somebody wants the long form of a test (ETXTBSY_TEST_ALL): see prove.mk. */
+bool take_all(void);
+
 enum shim { WITHOUT_SHIM, WITH_SHIM };
 
 /* An environment: every open and truncate that empties a file is redirected, busy or not. */

@@ -25,11 +25,6 @@ static const struct storm {
 
 #define STORMS (sizeof storms / sizeof *storms)
 
-static bool takes_its_time(void)
-{
-    return getenv("ETXTBSY_TEST_ALL");
-}
-
 ParameterizedTestParameters(storm, loses_nothing)
 {
     static int numbers[STORMS];
@@ -45,8 +40,7 @@ ParameterizedTest(int *number, storm, loses_nothing, .timeout = 600)
     struct place place;
     char environment[200], *out, *err;
     place_make(&place);
-    snprintf(environment, sizeof environment, "ROUNDS=%d %s", takes_its_time() ? storm->all_rounds : storm->rounds,
-             storm->environment);
+    snprintf(environment, sizeof environment, "ROUNDS=%d %s", take_all() ? storm->all_rounds : storm->rounds, storm->environment);
     int status = run_program_with(&place, WITH_SHIM, environment, (const char *const[]){ argv[0], argv[1], place.target, NULL });
     out = read_file(place.out, NULL);
     err = read_file(place.err, NULL);
@@ -77,7 +71,7 @@ Test(storm, two_hundred_deployers_leave_one_whole_file, .timeout = 600)
 {
     struct place place;
     place_make(&place);
-    int rounds = takes_its_time() ? 20 : 1;
+    int rounds = take_all() ? 20 : 1;
     for (int round = 0; round < rounds; round++) {
         place_reset(&place);
         pid_t running = run_busy(place.target);

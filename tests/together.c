@@ -131,7 +131,7 @@ static const char *const scenes[] = {
 static void expect_scenes(const char *what, const char *program, const char *environment)
 {
     char without[1000], with[1500], command[500];
-    for (size_t i = 0; i < (getenv("ETXTBSY_TEST_ALL") ? sizeof scenes / sizeof *scenes : 4); i++) {
+    for (size_t i = 0; i < (take_all() ? sizeof scenes / sizeof *scenes : 4); i++) {
         snprintf(without, sizeof without, "env %s", environment);
         snprintf(with, sizeof with, "env %s ETXTBSY_LOG=%s LD_PRELOAD=%s", environment, place.log, LIBRARY);
         snprintf(command, sizeof command, "%s %s $TARGET", program, scenes[i]);

@@ -173,17 +173,12 @@ static void try_atomic(struct place *place, const struct tool *tool)
  */
 #define SAMPLE 10
 
-static bool takes_all(void)
-{
-    return getenv("ETXTBSY_TEST_ALL");
-}
-
 static bool is_sampled(size_t row)
 {
     size_t first = 0;
     while (strcmp(tools[first].needs, tools[row].needs))
         first++;
-    return first == row || row % SAMPLE == 0 || takes_all();
+    return first == row || row % SAMPLE == 0 || take_all();
 }
 
 /* With a list of names in TOOLS_TO_TEST, commas between them, only rows whose name starts with one of these words. */
@@ -222,7 +217,7 @@ ParameterizedTest(int *dozen, tools, end_as_on_an_idle_file, .timeout = 300)
             continue;
         if (have_programs(tools[i].needs, missing)) {
             try_tool(&place, &tools[i]);
-            if ((tools[i].kind == WRITE || tools[i].kind == CHANGE) && (i % SAMPLE == 0 || takes_all()))
+            if ((tools[i].kind == WRITE || tools[i].kind == CHANGE) && (i % SAMPLE == 0 || take_all()))
                 try_atomic(&place, &tools[i]);
         } else {
             fprintf(stderr, "skipped: %s (there is no %s here)\n", tools[i].name, missing); /* cr_log_warn is a failure */
