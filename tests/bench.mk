@@ -1,5 +1,5 @@
 # make bench: what the library costs, and how long it waits, each figure beside something measured at the same time. Included by
-# the Makefile. Half an hour at most; `make bench-PART` measures one part again, PART being one of BENCH_PARTS. Writes
+# the Makefile. About twenty minutes; `make bench-PART` measures one part again, PART being one of BENCH_PARTS. Writes
 # build/bench.txt, bench.md, bench.json, and the plots. Nothing fails because a figure is missed: the table says so.
 
 BENCH_PARTS = start calls programs release waiters race copy opens line growth methods

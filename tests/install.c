@@ -68,7 +68,8 @@ static void need(const char *programs)
 }
 
 #define COPY_BUILT                                                                                                                 \
-    "mkdir $D/build && cp -a $BUILT/obj $BUILT/library $BUILT/libetxtbsy.so $BUILT/etxtbsy $BUILT/exports.map $BUILT/installed-library "          \
+    "mkdir $D/build && cp -a $BUILT/obj $BUILT/library $BUILT/libetxtbsy.so $BUILT/etxtbsy $BUILT/exports.map "                    \
+    "$BUILT/installed-library "                                                                                                    \
     "$D/build; "
 #define MAKE "make --no-print-directory BUILD=$D/build DESTDIR=$D/root "
 #define NAMES "(cd $D/root && find . -printf '%%M %%p %%l\\n' | sort)"

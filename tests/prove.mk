@@ -61,11 +61,11 @@ prove-system: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 
 prove-elsewhere: suite
 	scripts/setup.sh elsewhere
-	scripts/prove-elsewhere.sh $(BUILD) clang glibc-2.31 i386 m32-qemu aarch64
+	+scripts/prove-elsewhere.sh $(BUILD) clang glibc-2.31 i386 m32-qemu aarch64
 
 # The library and the programs as 32-bit ones.
 check-elsewhere: suite
-	scripts/prove-elsewhere.sh $(BUILD) m32
+	+scripts/prove-elsewhere.sh $(BUILD) m32
 
 # Called by the script: the tests of entry points, for the library and the programs in $(TESTED).
 entries: $(TESTED)/run-entries

@@ -70,12 +70,12 @@ static double in_process(const char *name, const char *count, const char *librar
 int main(int argc, char **argv)
 {
     must(argc == 3 || argc == 4);
+    static const char *const contestants[][2] = { { "plain", "" }, { "shim", SHIM }, { "jump", JUMP_LIBRARY } };
     if (!strcmp(argv[1], "once"))
         return once(argv[2], atol(argv[3]));
     for (int round = 0; round < atoi(argv[1]); round++)
         for (size_t i = 0; i < 4; i++)
             for (int turn = 0; turn < 3; turn++) {
-                static const char *const contestants[][2] = { { "plain", "" }, { "shim", SHIM }, { "jump", JUMP_LIBRARY } };
                 const char *const *contestant = contestants[(round + turn) % 3];
                 sample(calls[i].name, contestant[0], in_process(calls[i].name, argv[2], contestant[1]));
             }

@@ -13,7 +13,6 @@ static char *const silent[] = { (char *)SHIM, (char *)"ETXTBSY_SYNC=none", (char
                                 (char *)"ETXTBSY_LOG=none", NULL };
 static char *const unsynced[] = { (char *)SHIM, (char *)"ETXTBSY_SYNC=none", NULL };
 static char *const defaults[] = { (char *)SHIM, NULL };
-
 static char *const swapped[] = { (char *)SWAP_LIBRARY, NULL };
 
 enum how { PLAINLY, REMOVING, REMOVING_AND_FSYNC };

@@ -19,7 +19,7 @@ static void rest_ms(double ms)
     nanosleep(&time, NULL);
 }
 
-/* The library's ladder: a 16th of the wait so far, at most 12.5 ms in its first second, or a 16th of what is beyond that, up to 200
+/* The library's ladder: a 16th of the wait so far, at most 12.5 ms in the first second, then a 16th of what is beyond, up to 200
  * ms. */
 static double sixteenth_ms(double waited_ms)
 {
