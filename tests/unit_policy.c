@@ -210,6 +210,9 @@ Test(policy, lets_the_stronger_source_win)
         { NULL, NULL, "ETXTBSY_TRUNCATE_MAX_ATTEMPTS=4\0", POLICY_TRUNCATE, KEY_MAX_ATTEMPTS, "4",
           "ETXTBSY_TRUNCATE_MAX_ATTEMPTS" },
         { NULL, NULL, "ETXTBSY_SYNC=none\0ETXTBSY_IO_URING=refuse\0", POLICY_WRITE, KEY_IO_URING, "refuse", "ETXTBSY_IO_URING" },
+        /* the same variable twice: the first, as getenv has it */
+        { NULL, NULL, "ETXTBSY_LOG=fd:3\0ETXTBSY_SYNC=none\0ETXTBSY_LOG=fd:4\0", POLICY_WRITE, KEY_LOG, "fd:3", "ETXTBSY_LOG" },
+        { NULL, NULL, "ETXTBSY_CAP=3ms\0ETXTBSY_CAP=what\0", POLICY_WRITE, KEY_CAP, "3ms", "ETXTBSY_CAP" },
         /* words that say where to look are no keys */
         { NULL, NULL, "ETXTBSY_CONF=/nowhere\0ETXTBSY_DISABLE=0\0", POLICY_WRITE, KEY_ACTION, "redirect", "built-in" },
     };

@@ -229,14 +229,23 @@ static enum policy_key variable_key(const char *name, enum policy_operation *ope
     return key == KEY_ACTION ? POLICY_KEYS : key;
 }
 
+/* Of a variable that is there twice the first counts, as for getenv. */
+static bool is_repeated(const char *environment, const char *entry, size_t name_length)
+{
+    while (environment != entry && strncmp(environment, entry, name_length + 1))
+        environment += strlen(environment) + 1;
+    return environment != entry;
+}
+
 /* Puts the variables in force: first those for all operations, then, over them, those for one. */
 static void take_environment(const struct decision *decision, const char *environment, bool for_one)
 {
     for (const char *entry = environment; *entry; entry += strlen(entry) + 1) {
         const char *equals = strchr(entry, '=');
-        if (!equals)
+        if (!equals || is_repeated(environment, entry, (size_t)(equals - entry)))
             continue;
-        struct span variable = { entry + 8, (size_t)(equals - entry - 8) };
+        const char *name_at = entry + strlen(POLICY_PREFIX);
+        struct span variable = { name_at, (size_t)(equals - name_at) };
         struct span text = span_of(equals + 1);
         if (span_is(variable, "CONF") || span_is(variable, "DISABLE") || span_is(variable, POLICY_ALSO_LOG))
             continue;
