@@ -609,6 +609,32 @@ Test(stage, has_the_flags_that_a_plain_open_shows)
     }
 }
 
+/* Whatever the pieces in which the two are compared: one byte makes the difference, wherever it is, and so does the length. */
+Test(stage, is_unchanged_when_every_byte_is_the_same)
+{
+    static const size_t sizes[] = { 1, 4095, 4096, 4097, 28672, 65535, 65536, 65537, 69632, 131072, 131073, 300000 };
+    static char bytes[300001], other[sizeof bytes], now[sizeof bytes];
+    memset(bytes, 'x', sizeof bytes - 1);
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        const size_t size = sizes[i], places[] = { 0, size / 2, size - 1 };
+        memset(bytes, 'x', size);
+        bytes[size] = '\0';
+        for (size_t place = 0; place <= COUNT(places); place++) {
+            memcpy(other, bytes, size + 1);
+            if (place < COUNT(places))
+                other[places[place]] = 'y';
+            put("app", bytes, 0751);
+            int fd = created("app", O_WRONLY | O_TRUNC, 0);
+            say(fd, other);
+            cr_expect_eq(commit(fd), place < COUNT(places) ? STAGE_REPLACED : STAGE_UNCHANGED, "%zu bytes, place %zu", size, place);
+            fd = open("app", O_RDONLY | O_CLOEXEC);
+            cr_expect_eq(read(fd, now, sizeof now), (ssize_t)size);
+            cr_expect_arr_eq(now, other, size, "%zu bytes, place %zu", size, place);
+            close(fd);
+        }
+    }
+}
+
 /* Leaves a hole among the low numbers and returns it. */
 static int lowest_hole(void)
 {

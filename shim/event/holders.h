@@ -62,13 +62,13 @@ struct holders_scan {
     unsigned looking_for; /* now; 0: done, or not begun */
     uint64_t deadline_ns, cpu_deadline_ns, last_deadline_ns;
     size_t count, next, found_count;
+    struct lines lines;
     pid_t pids[HOLDERS_PIDS_MAX];
     struct holder holder;
     struct directory descriptors;
-    struct lines lines;
 };
 
-/* `looks_for` is a set of enum holder_how. What else the scan has before `pids` is zero. */
+/* `looks_for` is a set of enum holder_how. What else the scan has before `lines` is zero. */
 void holders_begin(struct holders_scan *, unsigned looks_for);
 void holders_add_file(struct holders_scan *, uint64_t device, uint64_t inode);
 

@@ -4,7 +4,6 @@
 #include <sys/utsname.h>
 
 #include "../sys/call.h"
-#include "../sys/lasting.h"
 #include "../sys/process.h"
 #include "../sys/text.h"
 
@@ -266,27 +265,26 @@ static void find_out(struct host *host, struct lines *lines)
 }
 
 /* What the first line of this process has found out. A fork child has its parent's, which isn't its own, and stays without. */
-static void *known; /* a struct host */
+static struct host known;
 static int known_state;
 enum { UNKNOWN, FILLING, KNOWN };
 
 void host_learn(struct host *host, struct lines *lines)
 {
     int saved = errno, unknown = UNKNOWN;
-    struct host *then = lasting_memory(&known, sizeof *then, LASTING_PRIVATE);
     bool is_known = __atomic_load_n(&known_state, __ATOMIC_ACQUIRE) == KNOWN;
     pid_t thread = (pid_t)sys_call(SYS_gettid), parent = (pid_t)sys_call(SYS_getppid);
-    pid_t pid = is_known && then->pid == thread ? thread : sys_getpid(); /* a first thread has the number of its process */
-    is_known = is_known && then->pid == pid && then->parent == parent;
-    *host = is_known ? *then : (struct host){ .pid = pid, .parent = parent };
+    pid_t pid = is_known && known.pid == thread ? thread : sys_getpid(); /* a first thread has the number of its process */
+    is_known = is_known && known.pid == pid && known.parent == parent;
+    *host = is_known ? known : (struct host){ .pid = pid, .parent = parent };
     host->thread = thread;
     host->user = sys_geteuid();
     if (is_known)
         return;
     find_out(host, lines);
-    if (then && !process_borrows_memory() &&
+    if (!process_borrows_memory() &&
         __atomic_compare_exchange_n(&known_state, &unknown, FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-        *then = *host;
+        known = *host;
         __atomic_store_n(&known_state, KNOWN, __ATOMIC_RELEASE);
     }
     errno = saved;

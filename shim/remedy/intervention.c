@@ -27,12 +27,10 @@ static char *behind(char *string)
 static void clear(struct intervention *intervention)
 {
     struct stage_report *report = &intervention->report;
-    memset(&intervention->scan, 0, offsetof(struct holders_scan, pids));
-    memset(&intervention->holders, 0, offsetof(struct holder_list, holder));
+    memset(&intervention->scan, 0, offsetof(struct holders_scan, lines));
     memset(&intervention->target, 0, offsetof(struct stage_target, path));
-    memset(report, 0, offsetof(struct stage_report, path));
-    memset(&report->generation, 0, offsetof(struct stage_generation, path));
-    report->path[0] = report->target[0] = report->generation.path[0] = '\0';
+    memset(report, 0, offsetof(struct stage_report, generation.path));
+    report->generation.path[0] = '\0';
     intervention->word_length = 0;
 }
 
@@ -193,14 +191,28 @@ void intervention_held(struct intervention *intervention, unsigned holds, uint64
     holders_add_file(scan, device, inode);
 }
 
+/* The list of those that have been found, empty at first. */
+static struct holder_list *list_of(struct intervention *intervention)
+{
+    struct holder_list *holders = &intervention->holders;
+    if (!intervention->event.holders)
+        memset(holders, 0, offsetof(struct holder_list, holder));
+    intervention->event.holders = holders;
+    return holders;
+}
+
+void intervention_has_no_holders(struct intervention *intervention)
+{
+    list_of(intervention);
+}
+
 /* Looks on for so long. Returns false when there is no more to find, or no more time for it. */
 static bool look_on(struct intervention *intervention, uint64_t ns)
 {
     struct holders_scan *scan = &intervention->scan;
-    struct holder_list *holders = &intervention->holders;
+    struct holder_list *holders = list_of(intervention);
     uint64_t budget = intervention->scan_budget_ns, take = ns < budget ? ns : budget;
     intervention->word_length = 0;
-    intervention->event.holders = holders;
     holders->with_cmdline = intervention->policy.value[KEY_CMDLINE] == SWITCH_ON;
     bool done = holders_look(scan, take) || take == budget;
     intervention->scan_budget_ns -= take;

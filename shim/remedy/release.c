@@ -31,14 +31,14 @@ static enum stage_end ask(struct stage_release *release, struct stage_report *re
 /* Who runs the old version now? When it is certain that nobody does nothing is left to do. */
 static const char *judge(struct intervention *intervention, const struct old_version *old)
 {
-    const struct holder_list *holders = &intervention->holders;
     bool elsewhere = old_version_is_seen_elsewhere(old);
     if (!elsewhere && !old_version_may_run(old)) {
-        intervention->event.holders = holders; /* none */
+        intervention_has_no_holders(intervention);
         return "transient";
     }
     intervention_look(intervention, ON_REDIRECT);
-    bool nobody = intervention->event.holders && !holders->count && !holders->truncated && !holders->hidden;
+    const struct holder_list *holders = intervention->event.holders;
+    bool nobody = holders && !holders->count && !holders->truncated && !holders->hidden;
     return nobody && !elsewhere ? "transient" : "replaced";
 }
 

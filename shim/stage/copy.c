@@ -8,6 +8,7 @@
 #include "../sys/scratch.h"
 
 #define BUFFER_SIZE 65536
+#define SMALL_PIECE 4096
 
 int copy_open(int dirfd, const char *name)
 {
@@ -80,6 +81,10 @@ static ssize_t read_whole(int fd, char *buffer, size_t size)
     return (ssize_t)filled;
 }
 
+/*
+ * Two builds of a program mostly differ at its start, and of a small one each page of the buffer would be touched for the first
+ * time, which can cost more than reading it: so there the pieces are small.
+ */
 bool copy_is_equal(int a, int b)
 {
     char *buffer = scratch_map(2 * (size_t)BUFFER_SIZE);
@@ -87,13 +92,14 @@ bool copy_is_equal(int a, int b)
         return false;
     ssize_t from_a, from_b;
     bool equal = sys_lseek(a, 0, SEEK_SET) == 0 && sys_lseek(b, 0, SEEK_SET) == 0, whole;
-    size_t size = 4096; /* two builds of a program mostly differ at its start */
+    size_t size, done = 0;
     do {
+        size = done < BUFFER_SIZE ? SMALL_PIECE : BUFFER_SIZE;
         from_a = equal ? read_whole(a, buffer, size) : -1;
-        from_b = equal ? read_whole(b, buffer + BUFFER_SIZE, size) : -1;
-        equal = from_a >= 0 && from_a == from_b && !memcmp(buffer, buffer + BUFFER_SIZE, (size_t)from_a);
+        from_b = equal ? read_whole(b, buffer + size, size) : -1;
+        equal = from_a >= 0 && from_a == from_b && !memcmp(buffer, buffer + size, (size_t)from_a);
         whole = (size_t)from_a < size;
-        size = BUFFER_SIZE;
+        done += size;
     } while (equal && !whole);
     scratch_unmap(buffer, 2 * (size_t)BUFFER_SIZE);
     return equal;

@@ -114,10 +114,10 @@ struct stage_report {
     uint64_t bytes;
     const char *op; /* the entry point that asked for it; NULL if that was before an exec */
     enum stage_kind kind;
-    bool early; /* somebody could still write */
+    bool early;                         /* somebody could still write */
+    struct stage_generation generation; /* `wanted` is for the committer to say */
     char path[PATH_MAX];
     char target[PATH_MAX];
-    struct stage_generation generation; /* `wanted` is for the committer to say */
 };
 
 /*
