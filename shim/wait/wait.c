@@ -6,13 +6,14 @@
 #include "../sys/process.h"
 
 /*
- * A pause is a share of the wait so far, so that whoever waits is late in proportion: by a third of a millisecond after 10 ms, 3 ms
- * after 100. Up to a second it stays as it is after a fifth of one, which makes the lateness there 6 ms, in 170 attempts. From
- * there on it grows again, for five hundred waiters mustn't burn a processor. Doubling adds as much as the wait itself has taken,
- * or, capped at 8 ms, makes 1,500 attempts in ten seconds (`make bench` compares).
+ * A pause is a share of the wait so far, and of what comes after 25 ms half of that, so that whoever waits is late by a third of a
+ * millisecond after 10 ms, 2 ms after 100. When it has come to 14 ms it stays so for the rest of a second, which makes the lateness
+ * there 6 ms, in 185 attempts. From there on it grows again, for five hundred waiters mustn't burn a processor. Doubling adds as
+ * much as the wait itself has taken, or, capped at 8 ms, makes 1,500 attempts in ten seconds (`make bench` compares).
  */
 #define SHARE 16
-#define STEADY_NS (CLOCK_SECOND / 80)
+#define HALF_SHARE_FROM_NS (25 * CLOCK_MS)
+#define STEADY_NS (14 * CLOCK_MS)
 #define STEADY_UNTIL_NS CLOCK_SECOND
 
 void wait_begin(struct wait *wait, const struct wait_bounds *bounds)
@@ -23,21 +24,26 @@ void wait_begin(struct wait *wait, const struct wait_bounds *bounds)
     errno = saved;
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 uint64_t wait_ladder(const struct wait_bounds *bounds, uint64_t elapsed_ns, uint64_t noise)
 {
     const uint64_t least = 1000; /* "first = 0" must not become a busy loop */
-    uint64_t first = bounds->first_ns < least ? least : bounds->first_ns;
-    uint64_t cap = bounds->cap_ns < least ? least : bounds->cap_ns;
+    uint64_t first = larger(bounds->first_ns, least), cap = larger(bounds->cap_ns, least);
     uint64_t pause = elapsed_ns / SHARE;
-    uint64_t most = elapsed_ns < STEADY_UNTIL_NS ? 0 : (elapsed_ns - STEADY_UNTIL_NS) / SHARE;
-    if (most < STEADY_NS)
-        most = STEADY_NS;
-    if (pause > most)
-        pause = most;
-    if (pause < first)
-        pause = first;
-    if (pause > cap)
-        pause = cap;
+    if (elapsed_ns > STEADY_UNTIL_NS)
+        pause = larger(STEADY_NS, (elapsed_ns - STEADY_UNTIL_NS) / SHARE);
+    else if (elapsed_ns > HALF_SHARE_FROM_NS)
+        pause = smaller(STEADY_NS, (elapsed_ns + HALF_SHARE_FROM_NS) / (2 * SHARE));
+    pause = smaller(larger(pause, first), cap);
     return pause - noise % (pause / 3 + 1);
 }
 

@@ -5,7 +5,7 @@
  *     release wait STRATEGY PATH          the waiter itself
  *
  * "shim" is one execv under the library; the others are what programs do by hand. `inotify` is told by the kernel, and leaves its
- * descriptor open to the new program, for closing it would cost 8 ms: no library could do that. `sixteenth` makes the library's
+ * descriptor open to the new program, for closing it would cost 8 ms: no library could do that. `ladder` makes the library's
  * pauses, and does nothing else.
  */
 #include <poll.h>
@@ -19,11 +19,14 @@ static void rest_ms(double ms)
     nanosleep(&time, NULL);
 }
 
-/* The library's ladder: a 16th of the wait so far, at most 12.5 ms in the first second, then a 16th of what is beyond, up to 200
- * ms. */
-static double sixteenth_ms(double waited_ms)
+/*
+ * The library's: a 16th of the wait so far, of what is beyond 25 ms a 32nd, at most 14 ms in the first second, then a 16th of what
+ * is beyond that, up to 200 ms.
+ */
+static double ladder_ms(double waited_ms)
 {
-    double beyond = (waited_ms - 1000) / 16, most = beyond < 12.5 ? 12.5 : beyond < 200 ? beyond : 200, pause = waited_ms / 16;
+    double pause = waited_ms < 25 ? waited_ms / 16 : (waited_ms + 25) / 32;
+    double beyond = (waited_ms - 1000) / 16, most = beyond < 14 ? 14 : beyond < 200 ? beyond : 200;
     pause = pause < 0.1 ? 0.1 : pause < most ? pause : most;
     return pause * (1 - (double)(random() % 1000) / 3000);
 }
@@ -39,8 +42,8 @@ static void rest_after(const char *strategy, int failures, double waited_ms, int
         rest_ms(doubling < 64 ? doubling : 64);
     else if (!strcmp(strategy, "10ms-fixed"))
         rest_ms(10);
-    else if (!strcmp(strategy, "sixteenth"))
-        rest_ms(sixteenth_ms(waited_ms));
+    else if (!strcmp(strategy, "ladder"))
+        rest_ms(ladder_ms(waited_ms));
     else if (!strcmp(strategy, "inotify")) {
         /* The event comes a moment before the kernel lets go; and one may come before the watch. */
         struct pollfd poll_for = { .fd = watch, .events = POLLIN };

@@ -108,7 +108,7 @@ waiters() {
     done
     ETXTBSY_LOG=$PWD/log "$bench/waiters" 500 10 defaults
     ETXTBSY_LOG=$PWD/log ETXTBSY_HOLDERS=never "$bench/waiters" 500 10 never
-    "$bench/waiters" 500 10 by-hand sixteenth
+    "$bench/waiters" 500 10 by-hand ladder
 }
 
 race() {
@@ -123,7 +123,7 @@ copy() {
     has_room "$PWD" 6 || return 0
     "$bench/copy" copy-disk $gibibyte 15 remove-destination least shim-unsynced
     "$bench/copy" copy-synced $gibibyte 9 remove-destination+fsync shim-defaults
-    on tmpfs "$bench/copy" copy-tmpfs $gibibyte 15 remove-destination shim-unsynced
+    on tmpfs "$bench/copy" copy-tmpfs $gibibyte 15 remove-destination least shim-unsynced
 }
 
 opens() {
