@@ -66,10 +66,10 @@ Test(wait, ladder_climbs_up_to_its_cap)
         { 100 * US, 100000 * US, 24000 * US, 1500 * US },
         { 100 * US, 100000 * US, 31000 * US, 1750 * US }, /* a 32nd of what is beyond 25 ms */
         { 100 * US, 100000 * US, 103000 * US, 4000 * US },
-        { 100 * US, 100000 * US, 423000 * US, 14000 * US },
-        { 100 * US, 100000 * US, 424000 * US, 14000 * US }, /* the same from there on */
-        { 100 * US, 100000 * US, CLOCK_SECOND, 14000 * US },
-        { 100 * US, 100000 * US, 1200000 * US, 14000 * US },
+        { 100 * US, 100000 * US, 391000 * US, 13000 * US },
+        { 100 * US, 100000 * US, 392000 * US, 13000 * US }, /* the same from there on */
+        { 100 * US, 100000 * US, CLOCK_SECOND, 13000 * US },
+        { 100 * US, 100000 * US, 1200000 * US, 13000 * US },
         { 100 * US, 100000 * US, 1800000 * US, 50000 * US }, /* a 16th of what is beyond a second */
         { 100 * US, 100000 * US, 10 * CLOCK_SECOND, 100000 * US },
         { 100 * US, 8000 * US, CLOCK_SECOND, 8000 * US },
@@ -106,8 +106,8 @@ Test(wait, is_no_longer_than_the_conflict_wants_it)
         { 1000 * US, 100 * US, 11 },
         { 10000 * US, 625 * US, 48 },
         { 100000 * US, 4000 * US, 93 },
-        { CLOCK_SECOND, 14000 * US, 175 },
-        { 10 * CLOCK_SECOND, 100000 * US, 298 },
+        { CLOCK_SECOND, 13000 * US, 179 },
+        { 10 * CLOCK_SECOND, 100000 * US, 302 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t attempts, pause = longest_pause_at(rows[i].held, &attempts);

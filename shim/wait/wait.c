@@ -7,13 +7,13 @@
 
 /*
  * A pause is a share of the wait so far, and of what comes after 25 ms half of that, so that whoever waits is late by a third of a
- * millisecond after 10 ms, 2 ms after 100. When it has come to 14 ms it stays so for the rest of a second, which makes the lateness
+ * millisecond after 10 ms, 2 ms after 100. When it has come to 13 ms it stays so for the rest of a second, which makes the lateness
  * there 6 ms, in 185 attempts. From there on it grows again, for five hundred waiters mustn't burn a processor. Doubling adds as
  * much as the wait itself has taken, or, capped at 8 ms, makes 1,500 attempts in ten seconds (`make bench` compares).
  */
 #define SHARE 16
 #define HALF_SHARE_FROM_NS (25 * CLOCK_MS)
-#define STEADY_NS (14 * CLOCK_MS)
+#define STEADY_NS (13 * CLOCK_MS)
 #define STEADY_UNTIL_NS CLOCK_SECOND
 
 void wait_begin(struct wait *wait, const struct wait_bounds *bounds)

@@ -54,7 +54,7 @@ bool wait_pause(struct wait *);
 uint64_t wait_elapsed_ns(const struct wait *);
 
 /*
- * The pause when the wait has lasted so long: a 16th of that, and a 32nd of what is beyond 25 ms, but no more than 14 ms; after
+ * The pause when the wait has lasted so long: a 16th of that, and a 32nd of what is beyond 25 ms, but no more than 13 ms; after
  * a second that, or a 16th of what is beyond it; at least first and at most cap. `noise` takes off up to a third.
  */
 uint64_t wait_ladder(const struct wait_bounds *, uint64_t elapsed_ns, uint64_t noise);

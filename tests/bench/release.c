@@ -20,13 +20,13 @@ static void rest_ms(double ms)
 }
 
 /*
- * The library's: a 16th of the wait so far, of what is beyond 25 ms a 32nd, at most 14 ms in the first second, then a 16th of what
+ * The library's: a 16th of the wait so far, of what is beyond 25 ms a 32nd, at most 13 ms in the first second, then a 16th of what
  * is beyond that, up to 200 ms.
  */
 static double ladder_ms(double waited_ms)
 {
     double pause = waited_ms < 25 ? waited_ms / 16 : (waited_ms + 25) / 32;
-    double beyond = (waited_ms - 1000) / 16, most = beyond < 14 ? 14 : beyond < 200 ? beyond : 200;
+    double beyond = (waited_ms - 1000) / 16, most = beyond < 13 ? 13 : beyond < 200 ? beyond : 200;
     pause = pause < 0.1 ? 0.1 : pause < most ? pause : most;
     return pause * (1 - (double)(random() % 1000) / 3000);
 }
