@@ -5,7 +5,7 @@
 BENCH_PARTS = start calls programs release waiters race copy opens line growth methods
 BENCH_PROGRAMS = start calls beside release waiters race copy open line redirects pages methods tiny
 BENCH_FLAGS = -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wshadow -O2 '-DBUILD_DIR="$(abspath $(BUILD))"'
-BENCH = $(addprefix $(BUILD)/bench/,$(BENCH_PROGRAMS) empty.so least.so jump.so swap.so summary)
+BENCH = $(addprefix $(BUILD)/bench/,$(BENCH_PROGRAMS) empty.so least.so jump.so swap.so asked.so summary)
 
 bench:
 	scripts/setup.sh bench
@@ -27,8 +27,8 @@ $(addprefix $(BUILD)/bench/,$(BENCH_PROGRAMS)): $(BUILD)/bench/%: tests/bench/%.
 $(BUILD)/bench/empty.so: tests/bench/empty.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -o $@ $<
-# With the least that a wrapper, and a redirect, can do.
-$(addprefix $(BUILD)/bench/,jump.so swap.so): $(BUILD)/bench/%.so: tests/bench/%.c
+# With the least that a wrapper, and a redirect, can do; and with all that a redirect is asked for.
+$(addprefix $(BUILD)/bench/,jump.so swap.so asked.so): $(BUILD)/bench/%.so: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -O2 $(LINK) -Wl,-z,now -fno-builtin -fPIC -o $@ $<
 # The same with our link line: the least that a library can cost.

@@ -31,6 +31,7 @@ extern char **environ;
 #define LEAST_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/least.so"
 #define JUMP_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/jump.so"
 #define SWAP_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/swap.so"
+#define ASKED_LIBRARY "LD_PRELOAD=" BUILD_DIR "/bench/asked.so"
 #define TINY BUILD_DIR "/bench/tiny"
 
 #define must(condition)                                                                                                            \

@@ -14,6 +14,7 @@ static char *const silent[] = { (char *)SHIM, (char *)"ETXTBSY_SYNC=none", (char
 static char *const unsynced[] = { (char *)SHIM, (char *)"ETXTBSY_SYNC=none", NULL };
 static char *const defaults[] = { (char *)SHIM, NULL };
 static char *const swapped[] = { (char *)SWAP_LIBRARY, NULL };
+static char *const asked[] = { (char *)ASKED_LIBRARY, NULL };
 
 enum how { PLAINLY, REMOVING, REMOVING_AND_FSYNC };
 
@@ -26,6 +27,7 @@ static const struct contestant {
     { "remove-destination", REMOVING, NULL, false },
     { "remove-destination+fsync", REMOVING_AND_FSYNC, NULL, false },
     { "least", PLAINLY, swapped, false },
+    { "asked", PLAINLY, asked, false },
     { "idle", PLAINLY, NULL, true },
     { "idle-shim", PLAINLY, defaults, true },
     { "shim-silent", PLAINLY, silent, false },

@@ -119,7 +119,7 @@ race() {
 }
 
 copy() {
-    "$bench/copy" copy-small 30720 300 remove-destination least idle idle-shim shim-silent shim-never shim-unsynced shim-defaults
+    "$bench/copy" copy-small 30720 300 remove-destination least asked idle idle-shim shim-silent shim-never shim-unsynced shim-defaults
     has_room "$PWD" 6 || return 0
     "$bench/copy" copy-disk $gibibyte 15 remove-destination least shim-unsynced
     "$bench/copy" copy-synced $gibibyte 9 remove-destination+fsync shim-defaults
