@@ -30,6 +30,7 @@ static const struct scene {
     { "directory_descriptor", "replaced" },
     { "symbolic_link", "replaced" },
     { "two_opens", "replaced" },
+    { "opened_again_when_nobody_runs_it", "replaced" },
     { "by_its_descriptor", "replaced" },
     { "duplicates", "replaced" },
     { "child_is_last", "pending replaced" },

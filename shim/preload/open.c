@@ -1,6 +1,5 @@
 #include <fcntl.h>
 
-#include "../policy/policy.h"
 #include "../remedy/write.h"
 #include "../stage/stage.h"
 #include "entries.h"
@@ -22,17 +21,13 @@ struct opening {
     int before, fd;
 };
 
-/*
- * The policy may want a stage, busy or not: for an open that empties the file; and once a stage has been made that way, for a
- * second open of its target.
- */
 ASIDE struct opening begin(const char *op, int dirfd, const char *path, int flags, mode_t mode)
 {
     struct opening opening = { .call = { .op = op, .dirfd = dirfd, .path = path, .flags = flags, .mode = mode },
                                .before = errno,
                                .fd = -1 };
-    if ((flags & O_TRUNC || (stage_known_count && !is_reader(flags))) && policy_foresight() & POLICY_ATOMIC)
-        opening.fd = write_open_atomic(&opening.call);
+    if (write_is_foreseen(flags))
+        opening.fd = write_open_forestalled(&opening.call);
     return opening;
 }
 

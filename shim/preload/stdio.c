@@ -36,18 +36,17 @@ static int open_instead(const char *op, const char *path, const char *mode)
 }
 
 /*
- * Before the real call: -1 unless the policy wants a stage for this open, busy or not. What is in the buffer of the stream that
- * is to be opened again goes out before, as freopen would do it. A NULL path is freopen's, too.
+ * Before the real call: -1 unless there is a stage for this file, or the policy wants one, busy or not. What is in the buffer of
+ * the stream that is to be opened again goes out before, as freopen would do it. A NULL path is freopen's, too.
  */
 static int forestall(FILE *stream, const char *op, const char *path, const char *mode)
 {
-    bool foreseen = unlikely(mode[0] == 'w' || stage_known_count) && unlikely(policy_foresight() & POLICY_ATOMIC);
-    if (likely(!foreseen || !path || (mode_flags(mode) & O_ACCMODE) == O_RDONLY))
+    if (likely((mode[0] != 'w' && !stage_known_count) || !path || !write_is_foreseen(mode_flags(mode))))
         return -1;
     if (stream)
         fflush(stream);
     struct write_open open = request(op, path, mode);
-    return write_open_atomic(&open);
+    return write_open_forestalled(&open);
 }
 
 /* The stream could not be made after all: nothing was written. */

@@ -41,9 +41,7 @@ static long answer_open(long fd, int before, const struct write_open *open)
 
 static long open_by(long number, long a, long b, long c, long d, const struct write_open *open)
 {
-    bool is_writer = (open->flags & O_ACCMODE) != O_RDONLY;
-    bool foreseen = (open->flags & O_TRUNC || (stage_known_count && is_writer)) && is_atomic_foreseen();
-    int before = errno, fd = foreseen ? write_open_atomic(open) : -1;
+    int before = errno, fd = write_is_foreseen(open->flags) ? write_open_forestalled(open) : -1;
     return fd >= 0 ? fd : answer_open(call(number, a, b, c, d, 0, 0), before, open);
 }
 
@@ -117,7 +115,7 @@ static long answer_write(long result, int fd)
 static long truncate_to(long number, const char *path, int64_t length, long b, long c)
 {
     int done, before = errno;
-    if (is_atomic_foreseen() && write_truncate_atomic("syscall", path, length, &done))
+    if (write_truncate_forestalled("syscall", path, length, &done))
         return done;
     long result = call(number, (long)path, b, c, 0, 0, 0);
     if (result == 0 || errno != ETXTBSY)

@@ -1,4 +1,3 @@
-#include "../policy/policy.h"
 #include "../remedy/write.h"
 #include "entries.h"
 
@@ -12,22 +11,17 @@ static int answer(int result, int before, const char *op, const char *path, int6
     return result;
 }
 
-static bool forestall(const char *op, const char *path, int64_t length, int *result)
-{
-    return unlikely(policy_foresight() & POLICY_ATOMIC) && write_truncate_atomic(op, path, length, result);
-}
-
 int wrap_truncate(const char *path, off_t length)
 {
     int result, before = errno;
-    return forestall("truncate", path, length, &result) ? result
+    return write_truncate_forestalled("truncate", path, length, &result) ? result
                                                         : answer(NEXT(truncate)(path, length), before, "truncate", path, length);
 }
 
 int wrap_truncate64(const char *path, off64_t length)
 {
     int result, before = errno;
-    return forestall("truncate64", path, length, &result)
+    return write_truncate_forestalled("truncate64", path, length, &result)
                ? result
                : answer(NEXT(truncate64)(path, length), before, "truncate64", path, length);
 }

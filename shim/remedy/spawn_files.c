@@ -78,8 +78,8 @@ int spawn_files_open(const void *actions, const char *path, int flags, mode_t mo
     };
     if (is_busy(path, flags))
         fd = write_open_at_once(&open);
-    else if (flags & O_TRUNC && policy_foresight() & POLICY_ATOMIC)
-        fd = write_open_atomic(&open);
+    else if (write_is_foreseen(flags))
+        fd = write_open_forestalled(&open);
     if (fd >= 0) {
         int high = sys_fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
         if (high >= 0) {

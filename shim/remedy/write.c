@@ -251,7 +251,8 @@ static bool is_atomic(struct intervention *intervention, const struct write_open
 {
     const struct stage_target *target = &intervention->target;
     bool is_new = !target->file.stx_mode;
-    return (operation == POLICY_TRUNCATE ? !is_new : open->flags & O_TRUNC && (!is_new || open->flags & O_CREAT)) &&
+    return policy_foresight() & POLICY_ATOMIC &&
+           (operation == POLICY_TRUNCATE ? !is_new : open->flags & O_TRUNC && (!is_new || open->flags & O_CREAT)) &&
            intervention_decide(intervention, operation, target->path) == ACTION_ATOMIC;
 }
 
@@ -293,13 +294,15 @@ static int forestall(const struct write_open *open, enum policy_operation operat
     return fd;
 }
 
-int write_open_atomic(const struct write_open *open)
+int write_open_forestalled(const struct write_open *open)
 {
     return forestall(open, POLICY_WRITE, NO_LENGTH);
 }
 
-bool write_truncate_atomic(const char *op, const char *path, int64_t length, int *result)
+bool write_truncate_forestalled(const char *op, const char *path, int64_t length, int *result)
 {
+    if (!write_is_foreseen(O_WRONLY | O_TRUNC))
+        return false;
     const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_LARGEFILE | O_CLOEXEC };
     int fd = length < 0 ? -1 : forestall(&open, POLICY_TRUNCATE, length);
     if (fd >= 0)

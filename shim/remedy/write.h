@@ -6,9 +6,13 @@
 #ifndef REMEDY_WRITE_H
 #define REMEDY_WRITE_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "../policy/policy.h"
+#include "../stage/stage.h"
 
 struct write_open {
     const char *op;
@@ -24,13 +28,23 @@ struct write_open {
 int write_open(const struct write_open *);
 
 /*
- * Before an open that empties the file, where policy_foresight() has POLICY_ATOMIC: a descriptor of the stage that the policy wants
- * for it, busy or not, or -1: then the real open is to be made, and its answer stands. Keeps errno.
+ * Whether an open is to be looked at before it is made: it empties a file for which the policy may want a stage, busy or not; or
+ * this process has a stage, and what is written to its target by another open must be in it, whether the old file is still
+ * executed or not: that one is about to be replaced.
  */
-int write_open_atomic(const struct write_open *);
+static inline bool write_is_foreseen(int flags)
+{
+    return (flags & O_TRUNC && policy_foresight() & POLICY_ATOMIC) || (stage_known_count && flags & (O_ACCMODE | O_TRUNC));
+}
+
+/*
+ * Before such an open: a descriptor of the stage that there is for the file, or that the policy wants for it; or -1: then the real
+ * open is to be made, and its answer stands. Keeps errno.
+ */
+int write_open_forestalled(const struct write_open *);
 
 /* The same before a truncate: whether it is done, with what write_truncate returns in *result. */
-bool write_truncate_atomic(const char *op, const char *path, int64_t length, int *result);
+bool write_truncate_forestalled(const char *op, const char *path, int64_t length, int *result);
 
 /* As write_open without a wait for a busy file: -1 unless the file can be redirected now. */
 int write_open_at_once(const struct write_open *);

@@ -6,6 +6,7 @@
  * What a scene leaves in TARGET and prints must be the same on a busy file under the shim as on an idle one without. It may
  * print nothing that differs from run to run. Exit status 0: all calls went well; else stderr says which didn't.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <pthread.h>
@@ -17,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -142,6 +144,41 @@ static void two_opens(void)
     must(close(one) == 0);
     put(two, "more ");
     must(close(two) == 0);
+}
+
+/* Ends whoever runs the target, and returns when it is gone. */
+static void end_its_program(void)
+{
+    struct stat file, running;
+    struct dirent *entry;
+    DIR *proc = opendir("/proc");
+    must(proc && stat(target, &file) == 0);
+    while ((entry = readdir(proc))) {
+        char exe[300];
+        snprintf(exe, sizeof exe, "/proc/%s/exe", entry->d_name);
+        if (stat(exe, &running) < 0 || running.st_ino != file.st_ino || running.st_dev != file.st_dev)
+            continue;
+        must(kill(atoi(entry->d_name), SIGKILL) == 0);
+        while (stat(exe, &running) == 0)
+            usleep(1000);
+    }
+    closedir(proc);
+}
+
+/* By every kind of open: what they write is in the file that the first one has made. */
+static void opened_again_when_nobody_runs_it(void)
+{
+    int one = open_new(0);
+    put(one, "one and what is cut off");
+    end_its_program();
+    must(truncate(target, 4) == 0);
+    int two = open(target, O_WRONLY | O_APPEND), three = (int)syscall(SYS_openat, AT_FDCWD, target, O_WRONLY | O_APPEND);
+    FILE *four = fopen(target, "a");
+    must(two >= 0 && three >= 0 && four);
+    put(two, "two ");
+    put(three, "three ");
+    must(fputs("four", four) >= 0 && fclose(four) == 0);
+    must(close(one) == 0 && close(two) == 0 && close(three) == 0);
 }
 
 static void by_its_descriptor(void)
@@ -949,6 +986,7 @@ static const struct scene scenes[] = {
     SCENE(directory_descriptor),
     SCENE(symbolic_link),
     SCENE(two_opens),
+    SCENE(opened_again_when_nobody_runs_it),
     SCENE(by_its_descriptor),
     SCENE(duplicates),
     SCENE(child_is_last),
