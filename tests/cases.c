@@ -34,6 +34,7 @@ static const struct scene {
     { "by_its_descriptor", "replaced" },
     { "duplicates", "replaced" },
     { "child_is_last", "pending replaced" },
+    { "child_is_last_without_links", "pending replaced" },
     { "parent_is_last", "replaced" },
     { "child_is_killed", "pending replaced" },
     { "exec_closes", "replaced" },
@@ -57,7 +58,10 @@ static const struct scene {
     { "closes_all_streams", "replaced" },
     { "reopened_mode", "replaced" },
     { "stream_of_a_stream", "replaced" },
+    { "stream_with_one_number_left", "" }, /* nor one for the log */
+    { "stream_reopened_beside_an_open", "succeeded" },
     { "spawn_never", "" },
+    { "spawn_with_few_descriptors", "replaced" },
     { "spawn_twice", "replaced" },
     { "spawn_static_programs", "published-early" },
     { "spawn_and_forget", "replaced" },

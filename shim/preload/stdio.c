@@ -76,9 +76,28 @@ static FILE *move_stream(FILE *stream, int number, const char *mode)
     return stream;
 }
 
+/* The same to a number that another thread may have been given meanwhile: then the stream stays where it is. */
+static void move_stream_if_free(FILE *stream, int number, const char *mode)
+{
+    int now = stream->_fileno, moved = -1;
+    stage_join_opened(now);
+    if (number >= 0 && now != number)
+        moved = sys_fcntl(now, mode_flags(mode) & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, number);
+    if (moved == number && moved >= 0) {
+        sys_close(now);
+        stream->_fileno = number;
+    } else {
+        sys_close_quietly(moved);
+    }
+}
+
 typedef FILE *open_stream(const char *path, const char *mode);
 
-/* A stream on a stage's descriptor, which becomes the stream's. */
+/*
+ * A stream on a stage's descriptor, or that of a file which isn't busy any more; it becomes the stream's. Where it can't be opened
+ * again (no number is left, no /proc, a mode that keeps even its creator out) the descriptor itself will do: the file may have
+ * been emptied already.
+ */
 static FILE *open_on(int fd, open_stream *real, const char *mode)
 {
     char link[DESCRIPTOR_LINK_SIZE];
@@ -87,6 +106,8 @@ static FILE *open_on(int fd, open_stream *real, const char *mode)
     process_let_cancellation(cancellation);
     if (stream)
         return move_stream(stream, fd, mode);
+    if ((stream = fdopen(fd, mode)))
+        return stream;
     drop(fd);
     return NULL;
 }
@@ -137,9 +158,10 @@ static FILE *reopen_on(int fd, reopen *real, const char *mode, FILE *stream, int
         drop(fd);
         return NULL;
     }
-    move_stream(reopened, number >= 0 ? number : reopened->_fileno, mode);
-    if (fd != number)
-        sys_close(fd);
+    if (fd == number)
+        return move_stream(reopened, number, mode);
+    move_stream_if_free(reopened, number, mode);
+    sys_close(fd);
     return reopened;
 }
 

@@ -14,8 +14,9 @@ static int answer(int result, int before, const char *op, const char *path, int6
 int wrap_truncate(const char *path, off_t length)
 {
     int result, before = errno;
-    return write_truncate_forestalled("truncate", path, length, &result) ? result
-                                                        : answer(NEXT(truncate)(path, length), before, "truncate", path, length);
+    return write_truncate_forestalled("truncate", path, length, &result)
+               ? result
+               : answer(NEXT(truncate)(path, length), before, "truncate", path, length);
 }
 
 int wrap_truncate64(const char *path, off64_t length)

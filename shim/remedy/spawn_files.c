@@ -69,6 +69,18 @@ static bool is_busy(const char *path, int flags)
     return fd < 0 && errno == ETXTBSY;
 }
 
+/* Other file actions mustn't put something else under the number; where few are allowed, as high as they go. */
+static int move_out_of_the_way(int fd)
+{
+    int high = -1;
+    for (int least = OUT_OF_THE_WAY; high < 0 && least > fd; least--)
+        high = sys_fcntl(fd, F_DUPFD_CLOEXEC, least);
+    if (high < 0)
+        return fd;
+    sys_close(fd);
+    return high;
+}
+
 int spawn_files_open(const void *actions, const char *path, int flags, mode_t mode)
 {
     static const char op[] = "posix_spawn_file_actions_addopen";
@@ -81,11 +93,7 @@ int spawn_files_open(const void *actions, const char *path, int flags, mode_t mo
     else if (write_is_foreseen(flags))
         fd = write_open_forestalled(&open);
     if (fd >= 0) {
-        int high = sys_fcntl(fd, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
-        if (high >= 0) {
-            sys_close(fd);
-            fd = high;
-        }
+        fd = move_out_of_the_way(fd);
         if (!remember(actions, fd, flags)) {
             discard_stage(fd);
             fd = -1;

@@ -73,7 +73,8 @@ static void replace_description(int fd)
 {
     char link[DESCRIPTOR_LINK_SIZE];
     int flags = sys_fcntl(fd, F_GETFL, 0), cloexec = sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0;
-    int fresh = sys_openat_as(AT_FDCWD, descriptor_link(link, fd), (flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC, 0);
+    const int of_the_name = O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW; /* F_GETFL has some of them still; this name is a link */
+    int fresh = sys_openat_as(AT_FDCWD, descriptor_link(link, fd), (flags & ~of_the_name) | O_CLOEXEC, 0);
     if (flags < 0 || fresh < 0)
         return;
     sys_lseek(fresh, sys_lseek(fd, 0, SEEK_CUR), SEEK_SET);

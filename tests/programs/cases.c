@@ -220,6 +220,23 @@ static void child_is_last(void)
     end_of(pid);
 }
 
+/* A name that mustn't be a link says so to the open alone. */
+static void child_is_last_without_links(void)
+{
+    struct stat file;
+    int go, fd = open(target, O_WRONLY | O_TRUNC | O_NOFOLLOW);
+    must(fd >= 0);
+    pid_t pid = fork_to_wait(&go);
+    if (pid == 0) {
+        put(fd, "text");
+        _exit(0);
+    }
+    must(close(fd) == 0 && close(go) == 0);
+    end_of(pid);
+    must(stat(target, &file) == 0);
+    printf("%ld bytes\n", (long)file.st_size);
+}
+
 static void parent_is_last(void)
 {
     int fd = open_new(0);
@@ -502,6 +519,59 @@ static void stream_of_a_stream(void)
     must(fclose(stream) == 0);
 }
 
+/* Another process ends the one that runs the target, so that an open that waits for it succeeds. */
+static pid_t end_its_program_soon(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        usleep(200000);
+        end_its_program();
+        _exit(0);
+    }
+    return pid;
+}
+
+/* The descriptor that the wait has come to is the only one that there is. */
+static void stream_with_one_number_left(void)
+{
+    pid_t pid = end_its_program_soon();
+    int lowest = dup(1);
+    must(close(lowest) == 0);
+    struct rlimit limit = { (rlim_t)lowest + 1, 1024 };
+    must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    FILE *stream = fopen(target, "w");
+    must(stream && fputs("text", stream) >= 0);
+    must(fclose(stream) == 0);
+    end_of(pid);
+}
+
+static void *open_beside(void *other)
+{
+    usleep(100000);
+    int fd = open(other, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    must(fd >= 0);
+    return (void *)(intptr_t)fd;
+}
+
+/* A freopen that waits has closed its old descriptor, whose number another thread is given. */
+static void stream_reopened_beside_an_open(void)
+{
+    char other[4096], linked[4096];
+    pthread_t thread;
+    void *fd;
+    snprintf(other, sizeof other, "%s.other", target);
+    snprintf(linked, sizeof linked, "%s.linked", target);
+    must(link(target, linked) == 0); /* no stage for it, then */
+    FILE *stream = fopen("/dev/null", "w");
+    must(stream && pthread_create(&thread, NULL, open_beside, other) == 0);
+    pid_t pid = end_its_program_soon();
+    must(freopen(target, "w", stream));
+    must(pthread_join(thread, &fd) == 0);
+    put((int)(intptr_t)fd, "the other's");
+    must(fputs("text", stream) >= 0 && fclose(stream) == 0 && close((int)(intptr_t)fd) == 0);
+    end_of(pid);
+}
+
 /* ---- posix_spawn ---- */
 
 static pid_t spawn_echo(const posix_spawn_file_actions_t *actions, const char *word)
@@ -518,6 +588,20 @@ static void spawn_never(void)
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+}
+
+/* So few that the stage's can't be far away from those that other file actions are about. */
+static void spawn_with_few_descriptors(void)
+{
+    struct rlimit limit = { 64, 64 };
+    posix_spawn_file_actions_t actions;
+    must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    posix_spawn_file_actions_init(&actions);
+    for (int fd = 3; fd < 20; fd++)
+        posix_spawn_file_actions_adddup2(&actions, 2, fd);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    end_of(spawn_echo(&actions, "a-long-word"));
     posix_spawn_file_actions_destroy(&actions);
 }
 
@@ -990,6 +1074,7 @@ static const struct scene scenes[] = {
     SCENE(by_its_descriptor),
     SCENE(duplicates),
     SCENE(child_is_last),
+    SCENE(child_is_last_without_links),
     SCENE(parent_is_last),
     SCENE(child_is_killed),
     SCENE(exec_closes),
@@ -1014,7 +1099,10 @@ static const struct scene scenes[] = {
     SCENE(closes_all_streams),
     SCENE(reopened_mode),
     SCENE(stream_of_a_stream),
+    SCENE(stream_with_one_number_left),
+    SCENE(stream_reopened_beside_an_open),
     SCENE(spawn_never),
+    SCENE(spawn_with_few_descriptors),
     SCENE(spawn_twice),
     SCENE(spawn_static_programs),
     SCENE(spawn_and_forget),
