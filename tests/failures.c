@@ -264,6 +264,42 @@ ParameterizedTest(int *number, failures, of_a_full_disk_leave_the_old_file, .tim
     place_remove(&place);
 }
 
+/* The stage has its name still, where nobody finds it any more: python is told by close. */
+Test(failures, to_reach_the_directory_again_are_told, .timeout = 60)
+{
+    static const char *const ways[] = { "umount -l $HERE", "mount -t tmpfs none $HERE" };
+    struct place place;
+    char missing[100], command[1000];
+    if (!have_programs("python3 mount umount", missing))
+        cr_skip_test("there is no %s here", missing);
+    place_make(&place);
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        place_reset(&place);
+        if (!have_own_mounts()) {
+            place_remove(&place);
+            cr_skip_test("nothing can be mounted here");
+        }
+        snprintf(
+            command, sizeof command,
+            "HERE=${TARGET%%/*}/here; export HERE; mkdir $HERE && mount -t tmpfs none $HERE && cp $TARGET $HERE/busy || exit 9\n"
+            "$HERE/busy & python3 -c 'import os, time\n"
+            "time.sleep(.1)\n"
+            "f = os.open(os.environ[\"HERE\"] + \"/busy\", os.O_WRONLY | os.O_TRUNC)\n"
+            "os.write(f, b\"new\")\n"
+            "assert os.system(\"%s\") == 0\n"
+            "try: os.close(f)\n"
+            "except FileNotFoundError: print(\"told\")'; kill $!; while umount -l $HERE 2> /dev/null; do :; done",
+            ways[i]);
+        cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, NULL, command)), 0, "%s", ways[i]);
+        char *out = read_file(place.out, NULL), *err = read_file(place.err, NULL);
+        cr_expect_str_eq(out, "told\n", "%s: %s%s", ways[i], out, err);
+        cr_expect_eq(log_count(&place, "outcome", "failed"), 1, "%s", ways[i]);
+        free(out);
+        free(err);
+    }
+    place_remove(&place);
+}
+
 /* ---- what the kernel may answer besides, put in by strace ---------------------------------------------------------------------
  */
 

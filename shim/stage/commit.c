@@ -203,6 +203,24 @@ static bool replace(const struct commit *commit, const struct statx *target, boo
     return replaced;
 }
 
+/*
+ * Whether the stage has its name still, though it isn't where that leads: another file system was mounted over its directory, or
+ * its own was taken away.
+ */
+static bool is_out_of_reach(const struct commit *commit)
+{
+    int saved = errno;
+    struct statx file;
+    struct stage_name name;
+    int asker = commit->release->asker;
+    char *path = asker < 0 ? NULL : scratch_map(PATH_MAX);
+    bool is = path && descriptor_path(asker, path, PATH_MAX) && stage_name_parse(text_base(path), &name) &&
+              sys_fstat(asker, &file) == 0 && file.stx_nlink;
+    scratch_unmap(path, PATH_MAX);
+    errno = saved;
+    return is;
+}
+
 static enum stage_outcome try_commit(struct commit *commit)
 {
     const struct stage_release *release = commit->release;
@@ -211,7 +229,7 @@ static enum stage_outcome try_commit(struct commit *commit)
     const struct stage_known *known = release->known.slot;
     struct statx stage, target;
     if (sys_statx(place->dirfd, place->stage, AT_SYMLINK_NOFOLLOW, &stage) < 0)
-        return errno == ENOENT ? STAGE_GONE : STAGE_FAILED;
+        return errno == ENOENT && !is_out_of_reach(commit) ? STAGE_GONE : STAGE_FAILED;
     if (stage.stx_ino != report->inode || sys_device(&stage) != report->device)
         return STAGE_GONE;
     report->bytes = stage.stx_size;

@@ -6,6 +6,7 @@
 
 #include "../sys/call.h"
 #include "../sys/scratch.h"
+#include "../sys/signals.h"
 
 #define BUFFER_SIZE 65536
 #define SMALL_PIECE 4096
@@ -47,7 +48,7 @@ out:
     return result;
 }
 
-int stage_copy(int from, int to, int64_t length)
+static int copy(int from, int to, int64_t length)
 {
     if (length == INT64_MAX && sys_ioctl(to, FICLONE, from) == 0)
         return 0;
@@ -59,10 +60,21 @@ int stage_copy(int from, int to, int64_t length)
             return 0;
         if (copied < 0)
             /* EINVAL, EXDEV, EOPNOTSUPP, ENOSYS: not here. What was copied before stays, both offsets have moved on. */
-            return errno == ENOSPC || errno == EDQUOT || errno == EIO ? -1 : copy_by_hand(from, to, length);
+            return errno == ENOSPC || errno == EDQUOT || errno == EIO || errno == EFBIG ? -1 : copy_by_hand(from, to, length);
         length -= copied;
     }
     return 0;
+}
+
+/* A file that is longer than the process may write is no reason to kill it: it wants to write a part of it, or none. */
+int stage_copy(int from, int to, int64_t length)
+{
+    struct signals_held held;
+    if (!signals_hold(&held, SIGNAL_BIT(SIGXFSZ)))
+        return -1;
+    int result = copy(from, to, length);
+    signals_release(&held, result < 0 && errno == EFBIG ? SIGNAL_BIT(SIGXFSZ) : 0);
+    return result;
 }
 
 /* As much as there is, up to `size`; -1 for an error. */

@@ -13,6 +13,7 @@ const char *refusal_of(const char *otherwise)
     case ENOSPC:
         return "no-space";
     case EDQUOT:
+    case EFBIG: /* the process's own limit */
         return "quota";
     case ENAMETOOLONG:
         return "name-too-long";

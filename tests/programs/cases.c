@@ -545,6 +545,19 @@ static void stream_with_one_number_left(void)
     end_of(pid);
 }
 
+/* No stage can have the old content; that is no reason for a signal. */
+static void longer_than_may_be_written(void)
+{
+    struct rlimit limit = { 4096, 4096 };
+    pid_t pid = end_its_program_soon();
+    must(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    int fd = open(target, O_WRONLY);
+    must(fd >= 0);
+    put(fd, "text");
+    must(close(fd) == 0 && truncate(target, 10000) == 0);
+    end_of(pid);
+}
+
 static void *open_beside(void *other)
 {
     usleep(100000);
@@ -1100,6 +1113,7 @@ static const struct scene scenes[] = {
     SCENE(reopened_mode),
     SCENE(stream_of_a_stream),
     SCENE(stream_with_one_number_left),
+    SCENE(longer_than_may_be_written),
     SCENE(stream_reopened_beside_an_open),
     SCENE(spawn_never),
     SCENE(spawn_with_few_descriptors),
