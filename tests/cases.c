@@ -38,6 +38,7 @@ static const struct scene {
     { "parent_is_last", "replaced" },
     { "child_is_killed", "pending replaced" },
     { "exec_closes", "replaced" },
+    { "exec_fails", "replaced" },
     { "exec_keeps", "replaced" },
     { "exec_of_a_static_program", "published-early" },
     { "vfork_child_writes", "replaced" },

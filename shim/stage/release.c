@@ -1,3 +1,4 @@
+#include <linux/kcmp.h>
 #include <string.h>
 #include <sys/file.h>
 
@@ -68,18 +69,45 @@ bool stage_release_begin(struct stage_release *release, int fd)
     return known.slot != NULL;
 }
 
-/* Puts a fresh description of the same file behind a descriptor. What can't be replaced keeps its lock. */
+/* Whether both are of one description: they share an offset. Where the kernel doesn't say so (CONFIG_KCMP), a descriptor and
+ * itself. */
+static bool is_same_description(int a, int b)
+{
+    pid_t pid = sys_getpid();
+    return a == b || sys_call(SYS_kcmp, pid, pid, (long)KCMP_FILE, (long)a, (long)b) == 0;
+}
+
+/* Puts `fresh` behind a descriptor, and those that share its description, which `old` is another descriptor of. */
+static void put_behind(int fresh, int fd, int old)
+{
+    struct descriptors own;
+    int other;
+    descriptors_open(&own);
+    while ((other = descriptors_next(&own)) >= 0)
+        if (other != old && (other == fd || is_same_description(other, old)))
+            sys_dup3(fresh, other, sys_fcntl(other, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0);
+    descriptors_close(&own);
+}
+
+/*
+ * Puts a fresh description of the same file behind a descriptor and its duplicates. What can't be replaced keeps its lock. What
+ * another thread writes meanwhile has moved the old one's offset on.
+ */
 static void replace_description(int fd)
 {
     char link[DESCRIPTOR_LINK_SIZE];
-    int flags = sys_fcntl(fd, F_GETFL, 0), cloexec = sys_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0;
     const int of_the_name = O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW; /* F_GETFL has some of them still; this name is a link */
+    int flags = sys_fcntl(fd, F_GETFL, 0), old = sys_fcntl(fd, F_DUPFD_CLOEXEC, 0);
     int fresh = sys_openat_as(AT_FDCWD, descriptor_link(link, fd), (flags & ~of_the_name) | O_CLOEXEC, 0);
-    if (flags < 0 || fresh < 0)
-        return;
-    sys_lseek(fresh, sys_lseek(fd, 0, SEEK_CUR), SEEK_SET);
-    sys_dup3(fresh, fd, cloexec);
-    sys_close(fresh);
+    if (flags >= 0 && fresh >= 0) {
+        int64_t at = sys_lseek(fd, 0, SEEK_CUR);
+        sys_lseek(fresh, at, SEEK_SET);
+        put_behind(fresh, fd, old);
+        if (old >= 0)
+            sys_lseek(fresh, sys_lseek(old, 0, SEEK_CUR) - at, SEEK_CUR);
+    }
+    sys_close_quietly(fresh);
+    sys_close_quietly(old);
 }
 
 static void replace_descriptions(const struct stage_release *release)

@@ -271,6 +271,24 @@ static void exec_closes(void)
     must(0);
 }
 
+/* Which takes no descriptor from the program, nor the offset that two of them have in common. */
+static void exec_fails(void)
+{
+    char other[4096], *const argv[] = { "x", NULL };
+    snprintf(other, sizeof other, "%s.other", target);
+    int file = open(other, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+    put(file, "no program");
+    must(close(file) == 0);
+    int one = open_new(O_CLOEXEC), two = fcntl(one, F_DUPFD_CLOEXEC, 0), apart = open(target, O_WRONLY | O_CLOEXEC);
+    put(one, "1");
+    must(execve(other, argv, environ) < 0 && errno == ENOEXEC);
+    put(one, "2");
+    put(two, "3");
+    put(apart, "a");
+    put(one, "4");
+    must(close(one) == 0 && close(two) == 0 && close(apart) == 0);
+}
+
 static void exec_keeps(void)
 {
     int fd = open_new(0);
@@ -1091,6 +1109,7 @@ static const struct scene scenes[] = {
     SCENE(parent_is_last),
     SCENE(child_is_killed),
     SCENE(exec_closes),
+    SCENE(exec_fails),
     SCENE(exec_keeps),
     SCENE(exec_of_a_static_program),
     SCENE(vfork_child_writes),
