@@ -206,6 +206,8 @@ Test(cases, set_id_bits_are_kept_or_stripped_as_the_kernel_does_for_this_writer,
     for (size_t mode = 0; mode < sizeof modes / sizeof *modes; mode++)
         for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
             for (size_t writer = 0; writer < sizeof writers / sizeof *writers; writer++) {
+                if (!take_all() && (mode + way + writer) % (sizeof modes / sizeof *modes)) /* each of them with one mode */
+                    continue;
                 snprintf(prepare, sizeof prepare, "chown 65534:65534 . $TARGET; chmod %s $TARGET", modes[mode]);
                 snprintf(command, sizeof command, "%s $BUILD/tests/cases %s $TARGET", writers[writer], ways[way]);
                 place_reset(&place);
