@@ -123,6 +123,22 @@ Test(starting, passes_other_errors_on_at_once)
     cr_expect_neq(access(place.log, F_OK), 0);
 }
 
+Test(starting, leaves_a_mere_check_to_the_kernel)
+{
+    const char *const argv[] = { BUILD_DIR "/tests/starts", "only_checked", place.target, NULL };
+    hold_open(place.target, -1);
+    cr_assert_eq(status_code(run_program_with(&place, WITHOUT_SHIM, NULL, argv)), 0);
+    char *expected = read_file(place.out, NULL);
+    if (strstr(expected, "/bin/true by syscall: -1")) {
+        free(expected);
+        cr_skip_test("this kernel doesn't know AT_EXECVE_CHECK");
+    }
+    cr_expect_not_null(strstr(expected, "the target by syscall: -1, Text file busy\n"), "%s", expected);
+    expect_play(&place, "ETXTBSY_EXEC_MAX_WAIT=1s", "only_checked", expected);
+    cr_expect_neq(access(place.log, F_OK), 0);
+    free(expected);
+}
+
 Test(starting, gives_up_at_once_on_its_own_descriptor_and_names_it)
 {
     expect_play(&place, NULL, "held_by_itself", "Text file busy\n");

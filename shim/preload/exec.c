@@ -72,6 +72,8 @@ static int attempt_execveat(const struct run *run)
 
 int wrap_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
+    if (unlikely(flags & AT_EXECVE_CHECK))
+        return NEXT(execveat)(dirfd, path, argv, envp, flags);
     return start((struct run){ .op = "execveat", .dirfd = dirfd, .path = path, .flags = flags, .argv = argv, .envp = envp },
                  attempt_execveat);
 }

@@ -217,6 +217,8 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
                 .op = "syscall", .dirfd = AT_FDCWD, .path = (const char *)a, .argv = (char *const *)b, .envp = (char *const *)c },
             attempt_exec);
     case SYS_execveat:
+        if (unlikely((int)e & AT_EXECVE_CHECK))
+            break;
         return start((struct run){ .op = "syscall",
                                    .dirfd = (int)a,
                                    .path = (const char *)b,

@@ -12,10 +12,6 @@
 #include "spawn_files.h"
 #include "turn.h"
 
-#ifndef AT_EXECVE_CHECK /* linux/fcntl.h, 6.14 */
-#define AT_EXECVE_CHECK 0x10000
-#endif
-
 /* A copy of an environment with room for the shim's two words. */
 struct environment {
     size_t size;

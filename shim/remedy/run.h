@@ -9,6 +9,11 @@
 
 #include <stdbool.h>
 
+/* Of execveat (linux/fcntl.h, 6.14): whether the kernel would start the program. Nothing is started, and nothing has to be done. */
+#ifndef AT_EXECVE_CHECK
+#define AT_EXECVE_CHECK 0x10000
+#endif
+
 /* One start of a program, by whichever entry point. */
 struct run {
     const char *op; /* the libc entry point */

@@ -76,6 +76,30 @@ static void in_a_vfork_child(void)
     printf("%s\n", strerror(error));
 }
 
+#ifndef AT_EXECVE_CHECK /* linux/fcntl.h, 6.14 */
+#define AT_EXECVE_CHECK 0x10000
+#endif
+
+static void say_checked(const char *path, const char *by, long result)
+{
+    const char *what = path == target ? "the target" : path;
+    printf("%s by %s: %ld, %s\n", what, by, result, strerror(errno));
+}
+
+/* Nothing starts, and errno is looked at as it was before: an ETXTBSY of an earlier call isn't an answer. */
+static void only_checked(void)
+{
+    const char *const paths[] = { "/bin/true", "/nowhere", target };
+    for (int i = 0; i < 3; i++) {
+#if __GLIBC_PREREQ(2, 34)
+        errno = ETXTBSY;
+        say_checked(paths[i], "execveat", execveat(AT_FDCWD, paths[i], arguments("never"), environ, AT_EXECVE_CHECK));
+#endif
+        errno = ETXTBSY;
+        say_checked(paths[i], "syscall", syscall(SYS_execveat, AT_FDCWD, paths[i], arguments("never"), environ, AT_EXECVE_CHECK));
+    }
+}
+
 /* What a search along PATH does, at its plainest. */
 static void in_a_row(void)
 {
@@ -289,7 +313,7 @@ static const struct scene scenes[] = {
     SCENE(cancelled),        SCENE(killed),
     SCENE(io_uring),         SCENE(race),
     SCENE(redirect_storm),   SCENE(vfork_memory),
-    SCENE(in_a_row),
+    SCENE(in_a_row),         SCENE(only_checked),
 };
 
 int main(int argc, char **argv)
