@@ -37,6 +37,7 @@ static const struct scene {
     { "child_is_last_without_links", "pending replaced" },
     { "parent_is_last", "replaced" },
     { "child_is_killed", "pending replaced" },
+    { "child_is_waited_for_by_number", "replaced" },
     { "exec_closes", "replaced" },
     { "exec_fails", "replaced" },
     { "exec_keeps", "replaced" },

@@ -111,6 +111,17 @@ static long answer_write(long result, int fd)
     return result;
 }
 
+/* As the wrappers in wait.c do; libc's own functions are cancellation points, which syscall() isn't. */
+static long wait_by(long number, long which, int *status, long options, long usage)
+{
+    int own = 0;
+    status = status ? status : &own;
+    long pid = call(number, which, (long)status, options, usage, 0, 0);
+    if (unlikely(stage_known_count) && pid > 0 && (WIFEXITED(*status) || WIFSIGNALED(*status)))
+        stage_writer_ended((pid_t)pid, WIFSIGNALED(*status));
+    return pid;
+}
+
 /* The length as a number, and as the words that it came in. */
 static long truncate_to(long number, const char *path, int64_t length, long b, long c)
 {
@@ -197,10 +208,10 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
     case SYS_truncate64: /* the low word first */
         return truncate_to(number, (const char *)a, (int64_t)c << 32 | (uint32_t)b, b, c);
     case SYS_waitpid:
-        return wrap_waitpid((pid_t)a, (int *)b, (int)c);
+        return wait_by(number, a, (int *)b, c, 0);
 #endif
     case SYS_wait4:
-        return wrap_wait4((pid_t)a, (int *)b, (int)c, (struct rusage *)d);
+        return wait_by(number, a, (int *)b, c, d);
     case SYS_flock:
         return wrap_flock((int)a, (int)b);
     case SYS_exit: /* of the last thread is the end of the process */

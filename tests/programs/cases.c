@@ -263,6 +263,44 @@ static void child_is_killed(void)
     waitpid(pid, NULL, 0);
 }
 
+/* Not cancelled, though somebody has asked for it: syscall() is no cancellation point. */
+static void *wait_by_number(void *pid)
+{
+    int status = 1;
+    must(pthread_cancel(pthread_self()) == 0);
+    must(syscall(SYS_wait4, *(pid_t *)pid, &status, 0, NULL) == *(pid_t *)pid && status == 0);
+#ifdef SYS_waitpid
+    must(syscall(SYS_waitpid, -1, NULL, WNOHANG) == -1 && errno == ECHILD);
+#endif
+    return NULL;
+}
+
+static void child_is_waited_for_by_number(void)
+{
+    pthread_t thread;
+    void *result;
+    int fd = open_new(0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        put(fd, "child ");
+        _exit(0);
+    }
+    must(pthread_create(&thread, NULL, wait_by_number, &pid) == 0 && pthread_join(thread, &result) == 0 && !result);
+    put(fd, "parent");
+    must(close(fd) == 0);
+}
+
+/* Not a scene of the comparison: who has written half of its output is killed. */
+static void killed_writer_is_waited_for_by_number(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", "echo half; kill -9 $$", (char *)NULL);
+        _exit(1);
+    }
+    must(syscall(SYS_wait4, pid, NULL, 0, NULL) == pid);
+}
+
 static void exec_closes(void)
 {
     int fd = open_new(O_CLOEXEC);
@@ -1108,6 +1146,8 @@ static const struct scene scenes[] = {
     SCENE(child_is_last_without_links),
     SCENE(parent_is_last),
     SCENE(child_is_killed),
+    SCENE(child_is_waited_for_by_number),
+    SCENE(killed_writer_is_waited_for_by_number),
     SCENE(exec_closes),
     SCENE(exec_fails),
     SCENE(exec_keeps),
