@@ -50,6 +50,7 @@ static const struct scene {
     { "last_thread_ends", "replaced" },
     { "buffered_until_exit", "replaced" },
     { "close_everything", "replaced" },
+    { "close_ranges", "pending replaced" },
     { "no_descriptor_left", "" }, /* nor one for the log */
     { "no_descriptor_left_at_exit", "" },
     { "locks_it", "replaced" },

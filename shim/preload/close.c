@@ -76,15 +76,15 @@ int wrap_dup3(int oldfd, int newfd, int flags)
 #if __GLIBC_PREREQ(2, 34)
 int wrap_close_range(unsigned first, unsigned last, int flags)
 {
-    if (unlikely(stage_known_count) && !flags && first <= last)
-        release_range("close_range", first, last);
+    if (unlikely(stage_known_count))
+        release_range("close_range", first, last, flags);
     return NEXT(close_range)(first, last, flags);
 }
 
 void wrap_closefrom(int lowest)
 {
     if (unlikely(stage_known_count))
-        release_range("closefrom", lowest < 0 ? 0 : (unsigned)lowest, ~0U);
+        release_range("closefrom", lowest < 0 ? 0 : (unsigned)lowest, ~0U, 0);
     NEXT(closefrom)(lowest);
 }
 #endif

@@ -179,8 +179,8 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
     case SYS_dup3:
         return unlikely(stage_known_count) ? close_over(number, (int)b, a, b, c) : call(number, a, b, c, d, e, f);
     case SYS_close_range:
-        if (unlikely(stage_known_count) && !(int)c && (unsigned)a <= (unsigned)b)
-            release_range("syscall", (unsigned)a, (unsigned)b);
+        if (unlikely(stage_known_count))
+            release_range("syscall", (unsigned)a, (unsigned)b, (int)c);
         break;
     case SYS_fallocate:
         if ((int)b == FALLOC_FL_KEEP_SIZE)

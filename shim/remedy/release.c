@@ -1,5 +1,7 @@
 #include "release.h"
 
+#include <linux/close_range.h>
+
 #include "../sys/clock.h"
 #include "../sys/directory.h"
 #include "failure.h"
@@ -213,10 +215,17 @@ int release_over(struct stage_release *release, const char *op, int result)
     return result;
 }
 
-void release_range(const char *op, unsigned first, unsigned last)
+void release_range(const char *op, unsigned first, unsigned last, int flags)
 {
     int saved = errno, fd;
     struct descriptors own;
+    if (first > last || flags & ~CLOSE_RANGE_UNSHARE)
+        return;
+    /* Other threads keep theirs: the table is made this thread's own before. What can't be done here the real call can't do. */
+    if (flags && sys_call(SYS_close_range, ~0U, ~0U, flags) < 0) {
+        errno = saved;
+        return;
+    }
     descriptors_open(&own);
     while ((fd = descriptors_next(&own)) >= 0) {
         struct stage_release release;

@@ -26,8 +26,11 @@ int release_end(struct stage_release *, const char *op, int result);
  */
 int release_over(struct stage_release *, const char *op, int result);
 
-/* Before descriptors from `first` to `last` go: lets go of the stages among them, by closing those. */
-void release_range(const char *op, unsigned first, unsigned last);
+/*
+ * Before close_range closes the descriptors from `first` to `last`: lets go of the stages among them, by closing those. With flags,
+ * or an order, by which the kernel closes none it does nothing.
+ */
+void release_range(const char *op, unsigned first, unsigned last, int flags);
 
 /* Before the process ends, or execs. What is written later still reaches the files. */
 void release_all(const char *op, enum stage_moment);

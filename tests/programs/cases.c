@@ -8,6 +8,7 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
@@ -468,6 +469,32 @@ static void close_everything(void)
     put(fd, "all closed");
     for (int i = 0; i < 1024; i++)
         close(i);
+}
+
+/* With each flag, and in a thread that then has a table of its own: the main thread's descriptors stay. */
+static void *close_range_unshared(void *fd)
+{
+    unsigned number = *(unsigned *)fd;
+    must(syscall(SYS_close_range, number, number, 64) == -1 && errno == EINVAL); /* no such flag */
+    must(syscall(SYS_close_range, number, number - 1, CLOSE_RANGE_UNSHARE) == -1 && errno == EINVAL);
+    must(fcntl((int)number, F_GETFD) == 0);
+    must(syscall(SYS_close_range, number, number, CLOSE_RANGE_UNSHARE) == 0 && fcntl((int)number, F_GETFD) == -1);
+    return NULL;
+}
+
+static void close_ranges(void)
+{
+    pthread_t thread;
+    int fd = open_new(0);
+    put(fd, "thread ");
+    must(pthread_create(&thread, NULL, close_range_unshared, &fd) == 0 && pthread_join(thread, NULL) == 0);
+    put(fd, "range");
+    must(syscall(SYS_close_range, fd, fd, CLOSE_RANGE_CLOEXEC) == 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+    must(syscall(SYS_close_range, fd, ~0U, CLOSE_RANGE_UNSHARE) == 0);
+    /* Whoever reads the file now reads what has been written. */
+    char content[16] = "";
+    must(read(open(target, O_RDONLY), content, 15) > 0);
+    printf("%s", content);
 }
 
 static void no_descriptor_left(void)
@@ -1160,6 +1187,7 @@ static const struct scene scenes[] = {
     SCENE(last_thread_ends),
     SCENE(buffered_until_exit),
     SCENE(close_everything),
+    SCENE(close_ranges),
     SCENE(no_descriptor_left),
     SCENE(no_descriptor_left_at_exit),
     SCENE(few_descriptors),
