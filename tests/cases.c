@@ -32,6 +32,7 @@ static const struct scene {
     { "two_opens", "replaced" },
     { "opened_again_when_nobody_runs_it", "replaced" },
     { "by_its_descriptor", "replaced" },
+    { "openat2_of_nonsense", "replaced" },
     { "duplicates", "replaced" },
     { "child_is_last", "pending replaced" },
     { "child_is_last_without_links", "pending replaced" },

@@ -52,10 +52,19 @@ static struct write_open request(int dirfd, long path, long flags, long mode)
     };
 }
 
-/* The caller's open_how is looked at only when the kernel could read it, or when the policy has to know before. */
+/* Asks by a call that opens nothing: the kernel copies and examines `how` before it looks at a descriptor that there isn't. */
+static bool is_good_how(const struct open_how *how, long size)
+{
+    int before = errno;
+    bool is_good = call(SYS_openat2, -1, (long)".", (long)how, size, 0, 0) < 0 && errno == EBADF;
+    errno = before;
+    return is_good;
+}
+
+/* The caller's open_how is looked at only when the kernel could read it. */
 static long open_by_how(long a, long b, const struct open_how *how, long size)
 {
-    bool foreseen = is_atomic_foreseen();
+    bool foreseen = is_atomic_foreseen() && is_good_how(how, size);
     int before = errno;
     long fd = foreseen ? -1 : call(SYS_openat2, a, b, (long)how, size, 0, 0);
     if (likely(!foreseen && ((fd >= 0 && !stage_known_count) || (fd < 0 && errno != ETXTBSY))))

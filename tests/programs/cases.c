@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -192,6 +193,33 @@ static void by_its_descriptor(void)
     must(two >= 0 && close(one) == 0);
     put(two, "two ");
     must(close(two) == 0);
+}
+
+static int open_by_how(const void *how, size_t size)
+{
+    int fd = (int)syscall(SYS_openat2, AT_FDCWD, target, how, size);
+    printf("%d %s\n", fd, fd < 0 ? strerror(errno) : "opened");
+    return fd;
+}
+
+/* What openat2 is asked for is the kernel's to examine, the address of it as well. */
+static void openat2_of_nonsense(void)
+{
+    const struct open_how unknown = { .flags = O_WRONLY | O_TRUNC | 1ULL << 40 }, unasked = { .flags = O_WRONLY, .mode = 0644 };
+    const struct {
+        struct open_how how;
+        unsigned long long unknown;
+    } longer = { .how = { .flags = O_WRONLY | O_TRUNC }, .unknown = 1 };
+    open_by_how(NULL, 0);
+    open_by_how(NULL, sizeof(struct open_how));
+    open_by_how((void *)8, sizeof(struct open_how));
+    open_by_how(&longer, 8);
+    open_by_how(&longer, sizeof longer);
+    open_by_how(&unknown, sizeof unknown);
+    open_by_how(&unasked, sizeof unasked);
+    int fd = open_by_how(&longer, sizeof longer.how); /* nothing is wrong with this one */
+    put(fd, "good");
+    must(close(fd) == 0);
 }
 
 /* ---- ways to let go ---- */
@@ -1168,6 +1196,7 @@ static const struct scene scenes[] = {
     SCENE(two_opens),
     SCENE(opened_again_when_nobody_runs_it),
     SCENE(by_its_descriptor),
+    SCENE(openat2_of_nonsense),
     SCENE(duplicates),
     SCENE(child_is_last),
     SCENE(child_is_last_without_links),
