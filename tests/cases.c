@@ -56,6 +56,7 @@ static const struct scene {
     { "no_descriptor_left_at_exit", "" },
     { "locks_it", "replaced" },
     { "locks_it_twice_opened", "replaced" },
+    { "locks_it_in_no_known_way", "replaced" },
     { "errno_stays", "replaced" },
     { "append_stream", "replaced" },
     { "converting_stream", "replaced" },

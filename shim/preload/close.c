@@ -89,13 +89,20 @@ void wrap_closefrom(int lowest)
 }
 #endif
 
+/* Anything else is refused, or by newer kernels (LOCK_MAND) ignored. */
+static bool is_lock(int operation)
+{
+    int kind = operation & ~LOCK_NB;
+    return kind == LOCK_SH || kind == LOCK_EX || kind == LOCK_UN || kind & LOCK_MAND;
+}
+
 /*
  * A program that unlocks its own descriptor must not take the stage's lock away, and one that wants an exclusive lock would wait
  * for its own second descriptor. Nobody else can open a stage, so the shared lock is as good.
  */
 int wrap_flock(int fd, int operation)
 {
-    if (unlikely(stage_known_count) && stage_is(fd))
+    if (unlikely(stage_known_count) && is_lock(operation) && stage_is(fd))
         operation = LOCK_SH | LOCK_NB;
     return NEXT(flock)(fd, operation);
 }

@@ -573,6 +573,18 @@ static void locks_it_twice_opened(void)
     must(flock(one, LOCK_UN) == 0 && close(one) == 0 && close(two) == 0);
 }
 
+static void locks_it_in_no_known_way(void)
+{
+    const int operations[] = { 0, LOCK_NB, LOCK_SH | LOCK_EX, LOCK_EX | LOCK_UN, LOCK_SH | 1 << 20 };
+    int fd = open_new(0);
+    put(fd, "text");
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
+        int result = flock(fd, operations[i]);
+        printf("%d %d %s\n", operations[i], result, result < 0 ? strerror(errno) : "locked");
+    }
+    must(close(fd) == 0);
+}
+
 static void errno_stays(void)
 {
     int fd = open_new(0);
@@ -1222,6 +1234,7 @@ static const struct scene scenes[] = {
     SCENE(few_descriptors),
     SCENE(locks_it),
     SCENE(locks_it_twice_opened),
+    SCENE(locks_it_in_no_known_way),
     SCENE(errno_stays),
     SCENE(append_stream),
     SCENE(converting_stream),
