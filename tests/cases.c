@@ -58,6 +58,9 @@ static const struct scene {
     { "locks_it_twice_opened", "replaced" },
     { "locks_it_in_no_known_way", "replaced" },
     { "errno_stays", "replaced" },
+    { "restricted_by_landlock", "published-early" },
+    { "restricted_by_seccomp", "published-early" },
+    { "asks_seccomp", "replaced" },
     { "append_stream", "replaced" },
     { "converting_stream", "replaced" },
     { "closes_all_streams", "replaced" },
@@ -98,6 +101,8 @@ static const struct scene {
 };
 
 #define SCENES (sizeof scenes / sizeof *scenes)
+
+#define LACKED 77 /* a scene says so of its kernel */
 
 struct result {
     int status;
@@ -156,6 +161,10 @@ ParameterizedTest(int *number, cases, a_busy_file_ends_as_an_idle_one, .timeout 
     struct place place;
     place_make(&place);
     struct result expected = play(&place, WITHOUT_SHIM, NULL, scene->name);
+    if (expected.status == LACKED) {
+        place_remove(&place);
+        cr_skip_test("%s: this kernel hasn't got it", scene->name);
+    }
     cr_assert_eq(expected.status, 0, "%s: idle: %s", scene->name, expected.err);
 
     place_reset(&place);

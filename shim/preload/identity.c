@@ -6,7 +6,8 @@
 
 /*
  * A process that gives up its ids, or moves to another root, may not be able to put a stage in place any more, though in place
- * it could have gone on writing through the descriptor that it has. So it is put in place before.
+ * it could have gone on writing through the descriptor that it has. So it is put in place before. The same goes for the ways to
+ * restrict oneself that have no function in libc: see syscall.c.
  */
 static void settle(const char *op)
 {

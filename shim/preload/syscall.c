@@ -1,4 +1,5 @@
 #include <linux/openat2.h>
+#include <linux/seccomp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -96,6 +97,13 @@ static int attempt_execveat(const struct run *run)
 {
     call(SYS_execveat, run->dirfd, (long)run->path, (long)run->argv, (long)run->envp, run->flags, 0);
     return errno;
+}
+
+/* As identity.c does. */
+static void settle(void)
+{
+    if (unlikely(stage_known_count))
+        release_to_stranger("syscall", STAGE_OURS_OR_SURVIVES, false);
 }
 
 static long start(struct run run, run_attempt *attempt)
@@ -246,6 +254,13 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
                                    .envp = (char *const *)d,
                                    .flags = (int)e },
                      attempt_execveat);
+    case SYS_landlock_restrict_self: /* what it forbids from then on may be the rename, and the look for who holds the file */
+        settle();
+        break;
+    case SYS_seccomp:
+        if ((unsigned)a <= SECCOMP_SET_MODE_FILTER)
+            settle();
+        break;
     case SYS_io_uring_setup:
         if (refuse_io_uring()) {
             errno = ENOSYS;

@@ -9,14 +9,19 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -27,6 +32,11 @@
 #include <wchar.h>
 
 #include "scene.h"
+
+#ifndef SYS_landlock_restrict_self
+#define SYS_landlock_create_ruleset 444
+#define SYS_landlock_restrict_self 446
+#endif
 
 extern char **environ;
 
@@ -592,6 +602,60 @@ static void errno_stays(void)
     errno = 4711;
     must(close(fd) == 0);
     printf("errno %d\n", errno);
+}
+
+/* ---- a process that takes rights from itself, while it writes ---- */
+
+#define LACKED 77
+
+/* Ends the scene where the kernel hasn't got it. */
+static void must_or_lack(long result)
+{
+    if (result < 0 && (errno == ENOSYS || errno == EOPNOTSUPP))
+        exit(LACKED);
+    must(result >= 0);
+}
+
+/* Nothing may be made, removed or opened any more. */
+static void restricted_by_landlock(void)
+{
+    const uint64_t all_of_the_first_version = (1 << 13) - 1;
+    int fd = open_new(0);
+    long rules = syscall(SYS_landlock_create_ruleset, &all_of_the_first_version, sizeof all_of_the_first_version, 0);
+    must_or_lack(rules);
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    must_or_lack(syscall(SYS_landlock_restrict_self, rules, 0));
+    put(fd, "text");
+    must(close(fd) == 0);
+}
+
+/* The system calls by which a name is changed, and files are opened, are answered with EACCES. */
+static void restricted_by_seccomp(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_linkat, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+    };
+    struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+    int fd = open_new(0);
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    must_or_lack(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+    put(fd, "text");
+    must(close(fd) == 0);
+}
+
+/* Which asks only what there is, and takes nothing away. */
+static void asks_seccomp(void)
+{
+    const uint32_t action = SECCOMP_RET_ALLOW;
+    int fd = open_new(0);
+    must_or_lack(syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action));
+    put(fd, "text");
+    must(close(fd) == 0);
 }
 
 /* ---- stdio ---- */
@@ -1236,6 +1300,9 @@ static const struct scene scenes[] = {
     SCENE(locks_it_twice_opened),
     SCENE(locks_it_in_no_known_way),
     SCENE(errno_stays),
+    SCENE(restricted_by_landlock),
+    SCENE(restricted_by_seccomp),
+    SCENE(asks_seccomp),
     SCENE(append_stream),
     SCENE(converting_stream),
     SCENE(closes_all_streams),
