@@ -23,11 +23,6 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
     return NEXT(syscall)(number, a, b, c, d, e, f);
 }
 
-static bool is_atomic_foreseen(void)
-{
-    return unlikely(policy_foresight() & POLICY_ATOMIC);
-}
-
 static long answer_open(long fd, int before, const struct write_open *open)
 {
     if (fd >= 0 && stage_known_count && (open->flags & O_ACCMODE) != O_RDONLY)
@@ -65,7 +60,7 @@ static bool is_good_how(const struct open_how *how, long size)
 /* The caller's open_how is looked at only when the kernel could read it. */
 static long open_by_how(long a, long b, const struct open_how *how, long size)
 {
-    bool foreseen = is_atomic_foreseen() && is_good_how(how, size);
+    bool foreseen = unlikely(stage_known_count || policy_foresight() & POLICY_ATOMIC) && is_good_how(how, size);
     int before = errno;
     long fd = foreseen ? -1 : call(SYS_openat2, a, b, (long)how, size, 0, 0);
     if (likely(!foreseen && ((fd >= 0 && !stage_known_count) || (fd < 0 && errno != ETXTBSY))))

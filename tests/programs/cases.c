@@ -186,11 +186,14 @@ static void opened_again_when_nobody_runs_it(void)
     must(truncate(target, 4) == 0);
     int two = open(target, O_WRONLY | O_APPEND), three = (int)syscall(SYS_openat, AT_FDCWD, target, O_WRONLY | O_APPEND);
     FILE *four = fopen(target, "a");
-    must(two >= 0 && three >= 0 && four);
+    struct open_how how = { .flags = O_WRONLY | O_APPEND };
+    int five = (int)syscall(SYS_openat2, AT_FDCWD, target, &how, sizeof how);
+    must(two >= 0 && three >= 0 && four && five >= 0);
     put(two, "two ");
     put(three, "three ");
-    must(fputs("four", four) >= 0 && fclose(four) == 0);
-    must(close(one) == 0 && close(two) == 0 && close(three) == 0);
+    must(fputs("four ", four) >= 0 && fclose(four) == 0);
+    put(five, "five");
+    must(close(one) == 0 && close(two) == 0 && close(three) == 0 && close(five) == 0);
 }
 
 static void by_its_descriptor(void)
