@@ -12,6 +12,7 @@
 
 #include "../shim/policy/keys.h"
 #include "../shim/policy/policy.h"
+#include "../shim/sys/call.h"
 #include "../shim/sys/clock.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -385,6 +386,27 @@ Test(policy, foresees_what_the_environment_asks_for)
         waitpid(child, &status, 0);
         cr_expect_eq(status, 0, "%s", rows[i].variables[0]);
     }
+}
+
+/* What a program makes itself that empties a file: its seccomp filter may kill it for anything else. */
+static unsigned opens, other_calls;
+
+static long counted_call(long number, long a, long b, long c, long d, long e, long f)
+{
+    ++*(number == SYS_openat ? &opens : &other_calls);
+    return syscall(number, a, b, c, d, e, f);
+}
+
+Test(policy, looks_for_its_files_by_an_open_and_nothing_else)
+{
+    char *environment[] = { "ETXTBSY_CONF=/nowhere/at/all", NULL };
+    if (access(POLICY_SYSTEM_FILE, F_OK) == 0)
+        cr_skip_test("there is an " POLICY_SYSTEM_FILE " here");
+    policy_remember_environment(environment);
+    sys_entry = counted_call;
+    cr_expect_eq(policy_foresight(), POLICY_KNOWN);
+    cr_expect_eq(opens, 2, "%u", opens);
+    cr_expect_eq(other_calls, 0, "%u", other_calls);
 }
 
 /* ---- bad input -------------------------------------------------------------------------------------------------------------- */

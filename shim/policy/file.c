@@ -65,33 +65,31 @@ enum file_line file_next(struct file_reader *reader, struct file_item *item)
     return LINE_END;
 }
 
-long file_load(const char *path, char *text, size_t size)
+int file_open(const char *path)
 {
-    int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
+    return sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
+}
 
+long file_read(int fd, char *text, size_t size)
+{
     struct statx file;
-    long length = -1;
     if (sys_fstat(fd, &file) < 0)
-        goto out;
+        return -1;
     if (!S_ISREG(file.stx_mode)) {
         errno = EINVAL;
-        goto out;
+        return -1;
     }
     size_t filled = 0;
     ssize_t got;
     while (filled < size && (got = sys_read(fd, text + filled, size - filled)) != 0) {
         if (got < 0 && errno != EINTR)
-            goto out;
+            return -1;
         if (got > 0)
             filled += (size_t)got;
     }
-    if (filled == size)
+    if (filled == size) {
         errno = EFBIG;
-    else
-        length = (long)filled;
-out:
-    sys_close_quietly(fd);
-    return length;
+        return -1;
+    }
+    return (long)filled;
 }

@@ -35,11 +35,14 @@ struct file_reader file_reader(const char *text, size_t length);
 /* Goes to the next line that is neither empty nor a comment. */
 enum file_line file_next(struct file_reader *, struct file_item *);
 
+/* Opens a file to read it; a FIFO doesn't make the program wait. Returns a descriptor, or -1 with errno. */
+int file_open(const char *path);
+
 /*
  * Reads a regular file into `text`. Returns its length, or -1 with errno: EFBIG when it fills `size` bytes or more, EINVAL when it
- * isn't a regular file (a FIFO would make the program wait).
+ * isn't a regular file.
  */
-long file_load(const char *path, char *text, size_t size);
+long file_read(int fd, char *text, size_t size);
 
 bool span_is(struct span, const char *word);
 

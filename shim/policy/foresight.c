@@ -14,21 +14,33 @@ static unsigned foresight_of(struct span name, struct span value)
     return span_is(name, policy_keys[KEY_RESPECT_LOCKS].name) && span_is(value, "on") ? POLICY_LOCKS : 0;
 }
 
-/* Which lines of a file mention it, under whatever heading: whether they apply is for policy_decide to find out. */
-static unsigned foresight_of_file(const char *path)
+/* Which lines mention it, under whatever heading: whether they apply is for policy_decide to find out. */
+static unsigned foresight_of_text(const char *text, size_t length)
 {
-    struct statx file;
+    struct file_reader reader = file_reader(text, length);
     struct file_item item;
     enum file_line kind;
     unsigned found = 0;
-    char *text;
-    if (!path || sys_statx(AT_FDCWD, path, 0, &file) < 0 || !(text = scratch_map(FILE_SIZE_MAX + 1)))
-        return 0;
-    long length = file_load(path, text, FILE_SIZE_MAX + 1);
-    struct file_reader reader = file_reader(text, length > 0 ? (size_t)length : 0);
     while ((kind = file_next(&reader, &item)) != LINE_END)
         if (kind == LINE_PAIR)
             found |= foresight_of(item.name, item.value);
+    return found;
+}
+
+/*
+ * Where there is no file no call is made but an open, as the program is about to make one itself: its seccomp filter may kill it
+ * for any other.
+ */
+static unsigned foresight_of_file(const char *path)
+{
+    int fd = path ? file_open(path) : -1;
+    if (fd < 0)
+        return 0;
+
+    char *text = scratch_map(FILE_SIZE_MAX + 1);
+    long length = text ? file_read(fd, text, FILE_SIZE_MAX + 1) : -1;
+    sys_close_quietly(fd);
+    unsigned found = length < 0 ? 0 : foresight_of_text(text, (size_t)length);
     scratch_unmap(text, FILE_SIZE_MAX + 1);
     return found;
 }

@@ -173,21 +173,23 @@ static void take_text(const struct decision *decision, const char *text, size_t 
 
 static void take_file(struct decision *decision, const char *path, bool may_be_missing)
 {
-    char *text = scratch_map(FILE_SIZE_MAX + 1);
-    decision->file = path;
-    if (!text) {
-        complain(decision, 0, span_of("no memory"), "64 KiB to read the file");
-        decision->file = NULL;
+    int fd = file_open(path);
+    if (fd < 0 && errno == ENOENT && may_be_missing)
         return;
-    }
-    long length = file_load(path, text, FILE_SIZE_MAX + 1);
+
+    char *text = fd < 0 ? NULL : scratch_map(FILE_SIZE_MAX + 1);
+    long length = text ? file_read(fd, text, FILE_SIZE_MAX + 1) : -1;
+    sys_close_quietly(fd); /* before a complaint is sent, which may need one */
+    decision->file = path;
     if (length >= 0)
         take_text(decision, text, (size_t)length);
+    else if (fd >= 0 && !text)
+        complain(decision, 0, span_of("no memory"), "64 KiB to read the file");
     else if (errno == EFBIG)
         complain(decision, 0, span_of("a larger file"), "at most 64 KiB");
     else if (errno == EINVAL)
         complain(decision, 0, span_of("something else"), "a regular file");
-    else if (errno != ENOENT || !may_be_missing)
+    else
         complain(decision, 0, span_of(errno == ENOENT ? "no such file" : "a file that can't be read"), "a readable file");
     decision->file = NULL;
     scratch_unmap(text, FILE_SIZE_MAX + 1);
