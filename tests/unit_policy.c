@@ -409,6 +409,53 @@ Test(policy, looks_for_its_files_by_an_open_and_nothing_else)
     cr_expect_eq(other_calls, 0, "%u", other_calls);
 }
 
+static long failing_call;
+static int failing_error;
+
+static long failing_once(long number, long a, long b, long c, long d, long e, long f)
+{
+    if (number != failing_call)
+        return counted_call(number, a, b, c, d, e, f);
+    failing_call = -1;
+    errno = failing_error;
+    return -1;
+}
+
+/* Else every rule would be off for the life of a process that had no descriptor left when it first asked. */
+Test(policy, looks_again_for_what_could_not_be_read)
+{
+    static const struct {
+        long call;
+        int error;
+        bool again;
+    } rows[] = {
+        { SYS_openat, EMFILE, true },  { SYS_openat, ENFILE, true },   { SYS_openat, ENOMEM, true }, { SYS_openat, EINTR, true },
+        { SYS_openat, EIO, true },     { SYS_statx, ENOMEM, true },    { SYS_read, EIO, true },      { SYS_openat, ENOENT, false },
+        { SYS_openat, EACCES, false }, { SYS_openat, ENOTDIR, false }, { SYS_statx, ENOSYS, false }, { SYS_openat, ELOOP, false },
+        { SYS_read, EINTR, false }, /* it is read again at once */
+    };
+    static const char text[] = "[write]\naction = atomic\n";
+    char conf[PATH_MAX + 32], *environment[] = { conf, NULL };
+    snprintf(conf, sizeof conf, "ETXTBSY_CONF=%s/user", directory);
+    if (access(POLICY_SYSTEM_FILE, F_OK) == 0)
+        cr_skip_test("there is an " POLICY_SYSTEM_FILE " here");
+    put("user", text, sizeof text - 1);
+    policy_remember_environment(environment);
+    sys_entry = failing_once;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        policy_foreseen = 0;
+        failing_call = rows[i].call;
+        failing_error = rows[i].error;
+        policy_foresight();
+        opens = 0;
+        unsigned second = policy_foresight();
+        cr_expect_eq(failing_call, -1);
+        cr_expect_eq(opens, rows[i].again ? 2 : 0, "row %zu: %u", i, opens);
+        if (rows[i].again)
+            cr_expect_eq(second, POLICY_KNOWN | POLICY_ATOMIC, "row %zu: %u", i, second);
+    }
+}
+
 /* ---- bad input -------------------------------------------------------------------------------------------------------------- */
 
 /* Weaker values that none of the bad lines could give. */

@@ -27,29 +27,43 @@ static unsigned foresight_of_text(const char *text, size_t length)
     return found;
 }
 
+/* Whether it will be the same the next time. Others are the moment's: EMFILE, ENOMEM, EINTR. */
+static bool is_lasting(int error)
+{
+    static const unsigned char lasting[] = { ENOENT, ENOTDIR, EACCES, EPERM, ELOOP, ENAMETOOLONG, ENXIO, EINVAL, EFBIG, ENOSYS };
+    return memchr(lasting, error, sizeof lasting) != NULL;
+}
+
 /*
- * Where there is no file no call is made but an open, as the program is about to make one itself: its seccomp filter may kill it
- * for any other.
+ * Without POLICY_KNOWN where the file couldn't be read just now. Where there is none no call is made but an open, as the program is
+ * about to make one itself: its seccomp filter may kill it for any other.
  */
 static unsigned foresight_of_file(const char *path)
 {
-    int fd = path ? file_open(path) : -1;
-    if (fd < 0)
-        return 0;
+    if (!path)
+        return POLICY_KNOWN;
 
-    char *text = scratch_map(FILE_SIZE_MAX + 1);
+    int fd = file_open(path);
+    char *text = fd < 0 ? NULL : scratch_map(FILE_SIZE_MAX + 1);
     long length = text ? file_read(fd, text, FILE_SIZE_MAX + 1) : -1;
     sys_close_quietly(fd);
-    unsigned found = length < 0 ? 0 : foresight_of_text(text, (size_t)length);
+    unsigned found = length < 0 && !is_lasting(errno) ? 0 : POLICY_KNOWN;
+    if (length > 0)
+        found |= foresight_of_text(text, (size_t)length);
     scratch_unmap(text, FILE_SIZE_MAX + 1);
     return found;
 }
 
 unsigned policy_foresee(void)
 {
-    int saved = errno;
     struct policy_sources sources = policy_sources();
-    unsigned found = POLICY_KNOWN | foresight_of_file(sources.system_file) | foresight_of_file(sources.user_file);
+    const char *disable = policy_variable(&sources, "DISABLE");
+    if (disable && !strcmp(disable, "1"))
+        return policy_foreseen = POLICY_KNOWN;
+
+    int saved = errno;
+    unsigned system = foresight_of_file(sources.system_file), user = foresight_of_file(sources.user_file);
+    unsigned found = system | user;
     static const struct {
         char variable[16], value[8];
         unsigned foresight;
@@ -63,8 +77,8 @@ unsigned policy_foresee(void)
         if (value && !strcmp(value, words[i].value))
             found |= words[i].foresight;
     }
-    const char *disable = policy_variable(&sources, "DISABLE");
-    policy_foreseen = disable && !strcmp(disable, "1") ? POLICY_KNOWN : found;
+    if (system & user & POLICY_KNOWN)
+        policy_foreseen = found;
     errno = saved;
-    return policy_foreseen;
+    return found;
 }

@@ -105,7 +105,8 @@ void policy_decide(struct policy *, const struct policy_question *, const struct
 /*
  * What has to be decided before a call that meets no conflict: a truncating open under the action atomic, any start or
  * write under respect_locks. Nearly nobody asks for it, so this says whether any source so much as mentions it. The sources are
- * looked through at the first question; from then on, for the rest of the process, the answer is one load.
+ * looked through at the first question; from then on, for the rest of the process, the answer is one load. Only where a file
+ * couldn't be read for the moment (EMFILE) the next question looks again.
  */
 enum policy_foresight { POLICY_KNOWN = 1, POLICY_ATOMIC = 2, POLICY_LOCKS = 4 };
 extern unsigned policy_foreseen __attribute__((visibility("hidden")));
