@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "../shim/event/datagram.h"
@@ -394,6 +395,49 @@ Test(sinks, takes_nobodys_bait)
     cr_assert_eq(mkdir("log", 0755), 0);
     send_to_log();
     rmdir("log");
+}
+
+/* ---- terminals ---- */
+
+/* The leader of a session on the terminal, in the foreground: returns how its job in the background, which sends a line, fared. */
+static int job_in_the_background(const char *terminal)
+{
+    struct termios settings;
+    setsid();
+    int fd = open(terminal, O_RDWR); /* the session's from now on */
+    if (fd < 0 || tcgetattr(fd, &settings) < 0)
+        return -1;
+    settings.c_lflag |= TOSTOP;
+    tcsetattr(fd, TCSANOW, &settings);
+    pid_t job = fork();
+    if (job == 0) {
+        struct event event = an_event("transient");
+        char sink[32];
+        setpgid(0, 0);
+        snprintf(sink, sizeof sink, "fd:%d", fd);
+        event_send(sink, &event, line, format(&event));
+        _exit(7);
+    }
+    int status;
+    waitpid(job, &status, WUNTRACED);
+    if (WIFSTOPPED(status))
+        kill(job, SIGKILL);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WSTOPSIG(status);
+}
+
+Test(sinks, a_terminal_stops_no_job_in_the_background)
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+        cr_skip_test("there is no pseudoterminal here");
+    pid_t leader = fork();
+    if (leader == 0)
+        _exit(job_in_the_background(ptsname(master)));
+    int status;
+    waitpid(leader, &status, 0);
+    cr_assert_eq(WEXITSTATUS(status), 7, "%d", WEXITSTATUS(status));
+    cr_assert_gt(read(master, buffer, sizeof buffer), 0);
+    cr_expect_eq(buffer[0], '{');
 }
 
 /* ---- pipes and sockets ---- */

@@ -79,11 +79,12 @@ static int write_to_file(int fd, const char *line, size_t length)
 /*
  * The signals that a write may raise (the reader of a pipe is gone, the file has reached the process's limit) are held back
  * meanwhile, and taken away if it raised them; one that was pending before stays. None was that the program doesn't hold back
- * itself.
+ * itself. A terminal with tostop stops a job in the background by SIGTTOU, but takes the line of one that holds it back, and
+ * raises nothing then.
  */
 static void write_silently(int fd, const struct statx *file, const char *line, size_t length)
 {
-    uint64_t signals = BIT_OF(SIGPIPE) | BIT_OF(SIGXFSZ), mask, pending = 0;
+    uint64_t signals = BIT_OF(SIGPIPE) | BIT_OF(SIGXFSZ) | BIT_OF(SIGTTOU), mask, pending = 0;
     if (sys_call(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &mask, 8L) < 0)
         return;
     if (mask & signals)
