@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -728,6 +729,30 @@ Test(send, spares_a_data_file_that_has_got_the_number_of_stderr, .init = enter, 
         close(own_stderr);
         close(fd);
     }
+}
+
+/* How many bytes of a line for stderr come to `from` where `to` has got its number in a program started with it, or without. */
+static ssize_t arrives(bool had_stderr, int to, int from)
+{
+    char bytes[64];
+    int own_stderr = dup(2);
+    if (!had_stderr)
+        close(2);
+    event_remember_stderr();
+    dup2(to, 2);
+    send_line("stderr", "one more line\n");
+    dup2(own_stderr, 2);
+    close(own_stderr);
+    return read(from, bytes, sizeof bytes);
+}
+
+Test(send, spares_whatever_is_where_no_stderr_was_from_the_start)
+{
+    int fds[2], counter = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    cr_assert_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    cr_expect_eq(arrives(false, fds[1], fds[0]), -1, "the program's own pipe has got it");
+    cr_expect_eq(arrives(false, counter, counter), -1, "the program's own counter has got it");
+    cr_expect_eq(arrives(true, fds[1], fds[0]), strlen("one more line\n"), "stderr has been led into a pipe");
 }
 
 Test(send, spares_the_file_that_is_being_replaced, .init = enter, .fini = leave)

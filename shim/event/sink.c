@@ -110,25 +110,31 @@ static bool shorten(struct delivery *delivery)
 
 /* What stderr was when the process started. */
 static struct {
-    bool known;
+    bool known, closed;
     uint64_t device, inode;
 } stderr_then;
 
 AT_START void event_remember_stderr(void)
 {
     struct statx file = { 0 };
-    if (sys_fstat(2, &file) < 0) /* closed: whatever file comes there isn't a log */
-        errno = 0;               /* as a program finds it (errno(3)) */
+    stderr_then.closed = false;
+    if (sys_fstat(2, &file) < 0) {
+        stderr_then.closed = errno == EBADF;
+        errno = 0; /* as a program finds it (errno(3)) */
+    }
     stderr_then.known = true;
     stderr_then.device = sys_device(&file);
     stderr_then.inode = file.stx_ino;
 }
 
-/* A program that has closed stderr may have something of its own under number 2 by now: a data file, a connection. */
+/*
+ * A program that has closed stderr may have something of its own under number 2 by now: a data file, a connection. Where it was
+ * closed from the start whatever has come there is such a thing, even a pipe or a terminal.
+ */
 static bool is_somebodys_data(void)
 {
     struct statx now;
-    if (sys_fstat(2, &now) < 0)
+    if (stderr_then.closed || sys_fstat(2, &now) < 0)
         return true;
     bool may_be_data = S_ISREG(now.stx_mode) || S_ISSOCK(now.stx_mode) || S_ISBLK(now.stx_mode);
     bool same = now.stx_ino == stderr_then.inode && sys_device(&now) == stderr_then.device;
