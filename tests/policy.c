@@ -387,16 +387,29 @@ Test(writing, is_clean_under_valgrind, .timeout = 120)
 
 Test(writing, works_when_the_library_was_given_by_a_relative_path)
 {
-    run_busy(place.target);
-    char command[PATH_MAX];
-    snprintf(command, sizeof command,
-             "ln -s $BUILD ../build; cd ..; LD_PRELOAD=build/libetxtbsy.so ETXTBSY_LOG=%s sh -c 'cd dir; cp $NEW target'",
-             place.log);
-    cr_expect_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, command)), 0);
-    char *err = read_file(place.err, NULL);
-    cr_expect_str_eq(err, "", "%s", err);
-    cr_expect(same_content(place.target, place.new));
-    cr_expect_eq(log_count(&place, "outcome", "replaced"), 1);
+    static const struct {
+        const char *list, *binding;
+    } rows[] = {
+        { "build/libetxtbsy.so", "" },
+        { "$BUILD/tests/plugin.so ./build/libetxtbsy.so", "" },
+        { ":$BUILD/tests/plugin.so:build/libetxtbsy.so:$BUILD/tests/plugin.so", "" },
+        { "$BUILD/tests/plugin.so build/libetxtbsy.so", "LD_BIND_NOW=1" }, /* so that it isn't seen at a glance */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char command[2 * PATH_MAX];
+        place_reset(&place);
+        pid_t running = run_busy(place.target);
+        snprintf(command, sizeof command,
+                 "ln -sfn $BUILD ../build; cd ..; %s LD_PRELOAD=\"%s\" ETXTBSY_LOG=%s sh -c 'cd dir; cp $NEW target'",
+                 rows[i].binding, rows[i].list, place.log);
+        cr_expect_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, command)), 0, "%s", rows[i].list);
+        char *err = read_file(place.err, NULL);
+        cr_expect_str_eq(err, "", "%s: %s", rows[i].list, err);
+        cr_expect(same_content(place.target, place.new), "%s", rows[i].list);
+        cr_expect_eq(log_count(&place, "outcome", "replaced"), 1, "%s", rows[i].list);
+        free(err);
+        stop(running);
+    }
 }
 
 /* ---- durability ---- */

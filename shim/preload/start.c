@@ -2,21 +2,10 @@
 #include "../policy/policy.h"
 #include "../remedy/reach.h"
 #include "../remedy/run.h"
+#include "../sys/next.h"
 #include "../sys/process.h"
 #include "../sys/text.h"
 #include "entries.h"
-
-static bool is_relative(const char *list)
-{
-    return list[0] != '/' && list[0] != '\0';
-}
-
-static inline bool is_relative_preload(const char *entry)
-{
-    static const char name[] AT_START_STRING = "LD_PRELOAD=";
-    const char *list = text_behind(entry, name);
-    return list && is_relative(list);
-}
 
 static void take_ours_away(char **environment)
 {
@@ -45,14 +34,12 @@ AT_START static struct run_legacy take_legacy(char **environment)
     return legacy;
 }
 
-AT_START ASIDE void take_up(char **environment, bool relative)
+AT_START ASIDE void take_up(char **environment)
 {
     if (process_is_secure()) {
         take_ours_away(environment);
         return;
     }
-    if (relative)
-        reach_make_absolute(environment);
     struct run_legacy legacy = take_legacy(environment);
     policy_remember_environment(environment);
     if (legacy.stages || legacy.line) /* nearly never; it stands elsewhere: see AT_START */
@@ -69,15 +56,13 @@ __attribute__((constructor)) AT_START static void enter(int argc, char **argv, c
 {
     (void)argc;
     (void)argv;
-    bool ours = false, relative = false;
+    bool ours = false;
     event_remember_stderr();
+    if (unlikely(next_may_be_relative())) /* not in secure mode: there ld.so takes none with a slash in it */
+        reach_make_absolute(environment);
     for (char **entry = environment; *entry; entry++)
-        if (unlikely(!((**entry - 'D') & 0xff & ~9))) { /* E or L, or D or M: one comparison for nearly all */
-            if (**entry == 'E')
-                ours |= policy_is_variable(*entry);
-            else if (**entry == 'L')
-                relative |= is_relative_preload(*entry);
-        }
-    if (unlikely(ours || relative))
-        take_up(environment, relative);
+        if (unlikely(**entry == 'E'))
+            ours |= policy_is_variable(*entry);
+    if (unlikely(ours))
+        take_up(environment);
 }

@@ -47,6 +47,12 @@ AT_START static const struct link_map *own_object(void)
     return NULL;
 }
 
+AT_START bool next_may_be_relative(void)
+{
+    const struct link_map *own = own_object();
+    return !own || own->l_name[0] != '/';
+}
+
 AT_START static const struct link_map *loaded_objects(void)
 {
     const struct link_map *object = own_object();

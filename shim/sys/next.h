@@ -9,6 +9,8 @@
 #ifndef SYS_NEXT_H
 #define SYS_NEXT_H
 
+#include <stdbool.h>
+
 typedef void (*next_function)(void);
 
 /* The definition that the program would have called without this library; NULL where no later one has the name. */
@@ -19,5 +21,8 @@ void *next_shared(const char *name);
 
 /* The path by which the loader has this library; NULL where it can't be known. */
 const char *next_own_path(void);
+
+/* Whether that may be a relative one; true also where only next_own_path can tell. For the constructor: a hundred instructions. */
+bool next_may_be_relative(void);
 
 #endif
