@@ -1,18 +1,17 @@
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/uio.h>
 
 #include "../sys/call.h"
 #include "../sys/clock.h"
 #include "../sys/scratch.h"
+#include "../sys/signals.h"
 #include "../sys/text.h"
 #include "datagram.h"
 #include "event.h"
 
 #define FULL_PIPE_WAIT_NS (100 * CLOCK_MS)
 #define SINK_PATH_SIZE 1024 /* as long as the policy's value may be */
-#define BIT_OF(signal) (UINT64_C(1) << ((signal)-1))
 
 /* One line under way to its sinks. */
 struct delivery {
@@ -76,25 +75,15 @@ static int write_to_file(int fd, const char *line, size_t length)
     return ENOSPC;
 }
 
-/*
- * The signals that a write may raise (the reader of a pipe is gone, the file has reached the process's limit) are held back
- * meanwhile, and taken away if it raised them; one that was pending before stays. None was that the program doesn't hold back
- * itself. A terminal with tostop stops a job in the background by SIGTTOU, but takes the line of one that holds it back, and
- * raises nothing then.
- */
+/* A terminal with tostop stops a job in the background by SIGTTOU, but takes the line of one that holds it back, and raises
+ * nothing. */
 static void write_silently(int fd, const struct statx *file, const char *line, size_t length)
 {
-    uint64_t signals = BIT_OF(SIGPIPE) | BIT_OF(SIGXFSZ) | BIT_OF(SIGTTOU), mask, pending = 0;
-    if (sys_call(SYS_rt_sigprocmask, SIG_BLOCK, &signals, &mask, 8L) < 0)
+    struct signals_held held;
+    if (!signals_hold(&held, SIGNAL_BIT(SIGPIPE) | SIGNAL_BIT(SIGXFSZ) | SIGNAL_BIT(SIGTTOU)))
         return;
-    if (mask & signals)
-        sys_call(SYS_rt_sigpending, &pending, 8L);
     int error = S_ISREG(file->stx_mode) ? write_to_file(fd, line, length) : write_patiently(fd, line, length);
-    uint64_t raised = error == EPIPE ? BIT_OF(SIGPIPE) : error == EFBIG ? BIT_OF(SIGXFSZ) : 0;
-    struct timespec at_once = { 0 };
-    if (raised & ~pending)
-        sys_call(SYS_rt_sigtimedwait, &raised, 0L, &at_once, 8L);
-    sys_call(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0L, 8L);
+    signals_release(&held, error == EPIPE ? SIGNAL_BIT(SIGPIPE) : error == EFBIG ? SIGNAL_BIT(SIGXFSZ) : 0);
 }
 
 /*
