@@ -75,7 +75,7 @@ static int write_to_file(int fd, const char *line, size_t length)
     return ENOSPC;
 }
 
-/* A terminal with tostop stops a job in the background by SIGTTOU; the line of one that holds it back it takes, and raises nothing. */
+/* A terminal with tostop stops a job in the background by SIGTTOU; of one that holds it back it takes the line. */
 static void write_silently(int fd, const struct statx *file, const char *line, size_t length)
 {
     struct signals_held held;
