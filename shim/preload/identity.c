@@ -9,7 +9,7 @@
  * it could have gone on writing through the descriptor that it has. So it is put in place before. The same goes for the ways to
  * restrict oneself that have no function in libc: see syscall.c.
  */
-static void settle(const char *op)
+void preload_settle(const char *op)
 {
     if (unlikely(stage_known_count))
         release_to_stranger(op, STAGE_OURS_OR_SURVIVES, false);
@@ -17,78 +17,78 @@ static void settle(const char *op)
 
 int wrap_setuid(uid_t uid)
 {
-    settle("setuid");
+    preload_settle("setuid");
     return NEXT(setuid)(uid);
 }
 
 int wrap_seteuid(uid_t uid)
 {
-    settle("seteuid");
+    preload_settle("seteuid");
     return NEXT(seteuid)(uid);
 }
 
 int wrap_setreuid(uid_t ruid, uid_t euid)
 {
-    settle("setreuid");
+    preload_settle("setreuid");
     return NEXT(setreuid)(ruid, euid);
 }
 
 int wrap_setresuid(uid_t ruid, uid_t euid, uid_t suid)
 {
-    settle("setresuid");
+    preload_settle("setresuid");
     return NEXT(setresuid)(ruid, euid, suid);
 }
 
 int wrap_setfsuid(uid_t uid)
 {
-    settle("setfsuid");
+    preload_settle("setfsuid");
     return NEXT(setfsuid)(uid);
 }
 
 int wrap_setgid(gid_t gid)
 {
-    settle("setgid");
+    preload_settle("setgid");
     return NEXT(setgid)(gid);
 }
 
 int wrap_setegid(gid_t gid)
 {
-    settle("setegid");
+    preload_settle("setegid");
     return NEXT(setegid)(gid);
 }
 
 int wrap_setregid(gid_t rgid, gid_t egid)
 {
-    settle("setregid");
+    preload_settle("setregid");
     return NEXT(setregid)(rgid, egid);
 }
 
 int wrap_setresgid(gid_t rgid, gid_t egid, gid_t sgid)
 {
-    settle("setresgid");
+    preload_settle("setresgid");
     return NEXT(setresgid)(rgid, egid, sgid);
 }
 
 int wrap_setfsgid(gid_t gid)
 {
-    settle("setfsgid");
+    preload_settle("setfsgid");
     return NEXT(setfsgid)(gid);
 }
 
 int wrap_setgroups(size_t count, const gid_t *groups)
 {
-    settle("setgroups");
+    preload_settle("setgroups");
     return NEXT(setgroups)(count, groups);
 }
 
 int wrap_initgroups(const char *user, gid_t group)
 {
-    settle("initgroups");
+    preload_settle("initgroups");
     return NEXT(initgroups)(user, group);
 }
 
 int wrap_chroot(const char *path)
 {
-    settle("chroot");
+    preload_settle("chroot");
     return NEXT(chroot)(path);
 }

@@ -64,31 +64,19 @@ static void drop(int fd)
 /*
  * Lets a real open of a stage's descriptor, by its name in /proc, end at the number where the program's own open would have
  * put it. The mode is the program's: what it truncates is empty, what it appends to has the old content, and ",ccs=" is heard.
+ * A number that isn't `ours` another thread may have been given meanwhile: then the stream stays where it is.
  */
-static FILE *move_stream(FILE *stream, int number, const char *mode)
+static FILE *move_stream(FILE *stream, int number, bool ours, const char *mode)
 {
-    int now = stream->_fileno;
+    int now = stream->_fileno, cloexec = mode_flags(mode) & O_CLOEXEC;
     stage_join_opened(now);
-    if (now != number && sys_dup3(now, number, mode_flags(mode) & O_CLOEXEC) == number) {
-        sys_close(now);
+    if (number < 0 || number == now)
+        return stream;
+    int moved = ours ? sys_dup3(now, number, cloexec) : sys_fcntl(now, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, number);
+    sys_close_quietly(moved == number ? now : moved);
+    if (moved == number)
         stream->_fileno = number;
-    }
     return stream;
-}
-
-/* The same to a number that another thread may have been given meanwhile: then the stream stays where it is. */
-static void move_stream_if_free(FILE *stream, int number, const char *mode)
-{
-    int now = stream->_fileno, moved = -1;
-    stage_join_opened(now);
-    if (number >= 0 && now != number)
-        moved = sys_fcntl(now, mode_flags(mode) & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, number);
-    if (moved == number && moved >= 0) {
-        sys_close(now);
-        stream->_fileno = number;
-    } else {
-        sys_close_quietly(moved);
-    }
 }
 
 typedef FILE *open_stream(const char *path, const char *mode);
@@ -105,7 +93,7 @@ static FILE *open_on(int fd, open_stream *real, const char *mode)
     FILE *stream = real(descriptor_link(link, fd), mode);
     process_let_cancellation(cancellation);
     if (stream)
-        return move_stream(stream, fd, mode);
+        return move_stream(stream, fd, true, mode);
     if ((stream = fdopen(fd, mode)))
         return stream;
     drop(fd);
@@ -158,10 +146,9 @@ static FILE *reopen_on(int fd, reopen *real, const char *mode, FILE *stream, int
         drop(fd);
         return NULL;
     }
-    if (fd == number)
-        return move_stream(reopened, number, mode);
-    move_stream_if_free(reopened, number, mode);
-    sys_close(fd);
+    move_stream(reopened, number, fd == number, mode);
+    if (fd != number)
+        sys_close(fd);
     return reopened;
 }
 

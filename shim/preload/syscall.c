@@ -94,13 +94,6 @@ static int attempt_execveat(const struct run *run)
     return errno;
 }
 
-/* As identity.c does. */
-static void settle(void)
-{
-    if (unlikely(stage_known_count))
-        release_to_stranger("syscall", STAGE_OURS_OR_SURVIVES, false);
-}
-
 static long start(struct run run, run_attempt *attempt)
 {
     errno = run_program(&run, attempt);
@@ -128,10 +121,7 @@ static long wait_by(long number, long which, int *status, long options, long usa
 {
     int own = 0;
     status = status ? status : &own;
-    long pid = call(number, which, (long)status, options, usage, 0, 0);
-    if (unlikely(stage_known_count) && pid > 0 && (WIFEXITED(*status) || WIFSIGNALED(*status)))
-        stage_writer_ended((pid_t)pid, WIFSIGNALED(*status));
-    return pid;
+    return preload_waited((pid_t)call(number, which, (long)status, options, usage, 0, 0), status);
 }
 
 /* The length as a number, and as the words that it came in. */
@@ -250,11 +240,11 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
                                    .flags = (int)e },
                      attempt_execveat);
     case SYS_landlock_restrict_self: /* what it forbids from then on may be the rename, and the look for who holds the file */
-        settle();
+        preload_settle("syscall");
         break;
     case SYS_seccomp:
         if ((unsigned)a <= SECCOMP_SET_MODE_FILTER)
-            settle();
+            preload_settle("syscall");
         break;
     case SYS_io_uring_setup:
         if (refuse_io_uring()) {

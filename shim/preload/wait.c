@@ -6,7 +6,7 @@
  * while it waited.
  */
 
-static pid_t answer(pid_t pid, const int *status)
+pid_t preload_waited(pid_t pid, const int *status)
 {
     if (unlikely(stage_known_count) && pid > 0 && (WIFEXITED(*status) || WIFSIGNALED(*status)))
         stage_writer_ended(pid, WIFSIGNALED(*status));
@@ -17,42 +17,42 @@ pid_t wrap_wait(int *status)
 {
     int own = 0;
     status = status ? status : &own;
-    return answer(NEXT(wait)(status), status);
+    return preload_waited(NEXT(wait)(status), status);
 }
 
 pid_t wrap___wait(int *status)
 {
     int own = 0;
     status = status ? status : &own;
-    return answer(NEXT(__wait)(status), status);
+    return preload_waited(NEXT(__wait)(status), status);
 }
 
 pid_t wrap_waitpid(pid_t which, int *status, int options)
 {
     int own = 0;
     status = status ? status : &own;
-    return answer(NEXT(waitpid)(which, status, options), status);
+    return preload_waited(NEXT(waitpid)(which, status, options), status);
 }
 
 pid_t wrap___waitpid(pid_t which, int *status, int options)
 {
     int own = 0;
     status = status ? status : &own;
-    return answer(NEXT(__waitpid)(which, status, options), status);
+    return preload_waited(NEXT(__waitpid)(which, status, options), status);
 }
 
 pid_t wrap_wait3(int *status, int options, struct rusage *usage)
 {
     int own = 0;
     status = status ? status : &own;
-    return answer(NEXT(wait3)(status, options, usage), status);
+    return preload_waited(NEXT(wait3)(status, options, usage), status);
 }
 
 pid_t wrap_wait4(pid_t which, int *status, int options, struct rusage *usage)
 {
     int own = 0;
     status = status ? status : &own;
-    return answer(NEXT(wait4)(which, status, options, usage), status);
+    return preload_waited(NEXT(wait4)(which, status, options, usage), status);
 }
 
 int wrap_waitid(idtype_t kind, id_t which, siginfo_t *info, int options)
@@ -78,13 +78,13 @@ pid_t wrap___wait3_time64(int *status, int options, struct rusage_time64 *usage)
 {
     int own = 0;
     status = status ? status : &own;
-    return answer(NEXT(__wait3_time64)(status, options, usage), status);
+    return preload_waited(NEXT(__wait3_time64)(status, options, usage), status);
 }
 
 pid_t wrap___wait4_time64(pid_t which, int *status, int options, struct rusage_time64 *usage)
 {
     int own = 0;
     status = status ? status : &own;
-    return answer(NEXT(__wait4_time64)(which, status, options, usage), status);
+    return preload_waited(NEXT(__wait4_time64)(which, status, options, usage), status);
 }
 #endif

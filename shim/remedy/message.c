@@ -100,12 +100,10 @@ void message_add(struct text *message, const struct event *event)
     for (const char *outcome = sentences, *idle; *outcome; outcome = behind(idle)) {
         const char *busy = behind(outcome);
         idle = behind(busy);
-        bool is_it = !strcmp(outcome, event->outcome);
+        if (strcmp(outcome, event->outcome) != 0)
+            continue;
         /* The analyser sees no further than the first word. NOLINTNEXTLINE(clang-analyzer-core*) */
-        if (is_it && (!*busy || (!event->error && *idle)))
-            text_add(message, idle);
-        else if (is_it)
-            text_add(message, busy);
+        text_add(message, !*busy || (!event->error && *idle) ? idle : busy);
     }
     if (!strcmp(event->outcome, "gave-up"))
         text_add(message, sentence_of_giving_up(event));

@@ -69,22 +69,18 @@ bool stage_release_begin(struct stage_release *release, int fd)
     return known.slot != NULL;
 }
 
-/* Whether both are of one description: they share an offset. Where the kernel doesn't say so (CONFIG_KCMP), a descriptor and
- * itself. */
-static bool is_same_description(int a, int b)
-{
-    pid_t pid = sys_getpid();
-    return a == b || sys_call(SYS_kcmp, pid, pid, (long)KCMP_FILE, (long)a, (long)b) == 0;
-}
-
-/* Puts `fresh` behind a descriptor, and those that share its description, which `old` is another descriptor of. */
+/*
+ * Puts `fresh` behind a descriptor, and behind those that share its description, and with it an offset: `old` is another of them.
+ * Where the kernel doesn't say so (CONFIG_KCMP) behind that one alone.
+ */
 static void put_behind(int fresh, int fd, int old)
 {
     struct descriptors own;
+    pid_t pid = sys_getpid();
     int other;
     descriptors_open(&own);
     while ((other = descriptors_next(&own)) >= 0)
-        if (other != old && (other == fd || is_same_description(other, old)))
+        if (other != old && (other == fd || sys_call(SYS_kcmp, pid, pid, (long)KCMP_FILE, (long)other, (long)old) == 0))
             sys_dup3(fresh, other, sys_fcntl(other, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0);
     descriptors_close(&own);
 }
