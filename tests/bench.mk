@@ -28,6 +28,7 @@ $(BUILD)/bench/empty.so: tests/bench/empty.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -o $@ $<
 # With the least that a wrapper, and a redirect, can do; and with all that a redirect is asked for.
+$(addprefix $(BUILD)/bench/,swap.so asked.so): tests/bench/by_hand.h
 $(addprefix $(BUILD)/bench/,jump.so swap.so asked.so): $(BUILD)/bench/%.so: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -O2 $(LINK) -Wl,-z,now -fno-builtin -fPIC -o $@ $<
