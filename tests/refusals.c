@@ -95,6 +95,7 @@ Test(refusals, of_other_names, .timeout = 60)
         { "hard-links", "ln $TARGET other", "cp $NEW $TARGET" },
         { "hard-links", "ln $TARGET other", "truncate -s 5 $TARGET" },
         { "hard-links", "ln $TARGET other", "echo more >> $TARGET" },
+        { "hard-links", "ln $TARGET other", "$BUILD/tests/cases spawn_twice $TARGET" },
     };
     EXPECT_REFUSALS(refusals);
 }

@@ -1,150 +1,97 @@
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "../remedy/release.h"
 #include "../remedy/run.h"
 #include "../remedy/spawn_files.h"
 #include "entries.h"
 
-/*
- * What we have to know of file actions, kept in the last words of glibc's padding, which posix_spawn_file_actions_init
- * clears and nothing else touches (2.2 to 2.41, spawn.h).
- */
-enum { MARK = 0x45545800, MARK_EXCLUSIVE = 1, MARK_DIRECTORY = 2, MARK_CLOSEFROM = 4, MARK_BITS = 7 };
-
-static int *mark_of(posix_spawn_file_actions_t *actions)
-{
-    return &actions->__pad[sizeof actions->__pad / sizeof *actions->__pad - 1];
-}
-
-static bool is_marked(const posix_spawn_file_actions_t *actions, int bit)
-{
-    int mark = actions ? *mark_of((posix_spawn_file_actions_t *)actions) : 0;
-    return (mark & ~MARK_BITS) == MARK && (mark & bit);
-}
-
-static void set_mark(posix_spawn_file_actions_t *actions, int bit)
-{
-    int *mark = mark_of(actions);
-    *mark = MARK | ((*mark & ~MARK_BITS) == MARK ? *mark & MARK_BITS : 0) | bit;
-}
-
 /* The arguments of a spawn that the remedy doesn't look at. */
 struct spawn {
     __typeof__(next.posix_spawn) real;
     int *pid; /* or a pidfd */
-    const posix_spawn_file_actions_t *actions;
     const posix_spawnattr_t *attributes;
 };
 
 static int attempt_spawn(const struct run *run)
 {
     const struct spawn *spawn = run->call;
-    if (unlikely(spawn_files_count))
-        spawn_files_rewind(spawn->actions);
-    return spawn->real(spawn->pid, run->path, spawn->actions, spawn->attributes, run->argv, run->envp);
+    return spawn->real(spawn->pid, run->path, run->files->now, spawn->attributes, run->argv, run->envp);
 }
 
-static int start(const char *op, const char *path, bool searches, const struct spawn *spawn, char *const argv[], char *const envp[])
+enum who { BY_PID, BY_PIDFD };
+
+static int start(const char *op, const char *path, bool searches, enum who who, const struct spawn *spawn,
+                 const posix_spawn_file_actions_t *actions, char *const argv[], char *const envp[])
 {
+    struct spawn_files files;
+    spawn_files_begin(&files, actions, spawn->attributes);
     struct run run = {
         .op = op,
         .dirfd = AT_FDCWD,
         .path = path,
         .searches = searches,
         .spawns = true,
-        .once = is_marked(spawn->actions, MARK_EXCLUSIVE),
-        .files = spawn->actions,
+        .once = files.exclusive,
+        .files = &files,
         .call = spawn,
         .argv = argv,
         .envp = envp,
     };
-    return run_program(&run, attempt_spawn);
-}
-
-static int answer(int error, const pid_t *pid)
-{
-    if (unlikely(stage_known_count) && !error && pid)
-        stage_note_child(*pid);
+    int error = run_program(&run, attempt_spawn);
+    if (unlikely(stage_known_count) && !error && who == BY_PID && spawn->pid)
+        stage_note_child(*spawn->pid);
+    spawn_files_end(&files, op, !error);
     return error;
 }
 
 int wrap_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                      char *const argv[], char *const envp[])
 {
-    return answer(start("posix_spawn", path, false, &(struct spawn){ NEXT(posix_spawn), pid, actions, attributes }, argv, envp),
-                  pid);
+    return start("posix_spawn", path, false, BY_PID, &(struct spawn){ NEXT(posix_spawn), pid, attributes }, actions, argv, envp);
 }
 
 int wrap_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                       char *const argv[], char *const envp[])
 {
-    return answer(start("posix_spawnp", file, true, &(struct spawn){ NEXT(posix_spawnp), pid, actions, attributes }, argv, envp),
-                  pid);
+    return start("posix_spawnp", file, true, BY_PID, &(struct spawn){ NEXT(posix_spawnp), pid, attributes }, actions, argv, envp);
 }
 
 #if __GLIBC_PREREQ(2, 39)
 int wrap_pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                      char *const argv[], char *const envp[])
 {
-    return start("pidfd_spawn", path, false, &(struct spawn){ NEXT(pidfd_spawn), pidfd, actions, attributes }, argv, envp);
+    return start("pidfd_spawn", path, false, BY_PIDFD, &(struct spawn){ NEXT(pidfd_spawn), pidfd, attributes }, actions, argv, envp);
 }
 
 int wrap_pidfd_spawnp(int *pidfd, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                       char *const argv[], char *const envp[])
 {
-    return start("pidfd_spawnp", file, true, &(struct spawn){ NEXT(pidfd_spawnp), pidfd, actions, attributes }, argv, envp);
+    return start("pidfd_spawnp", file, true, BY_PIDFD, &(struct spawn){ NEXT(pidfd_spawnp), pidfd, attributes }, actions, argv, envp);
 }
 #endif
-
-/* What has been at this address before and was never destroyed ends here: its stages must not be taken for the new one's. */
-int wrap_posix_spawn_file_actions_init(posix_spawn_file_actions_t *actions)
-{
-    if (unlikely(spawn_files_count))
-        spawn_files_close("posix_spawn_file_actions_init", actions);
-    return NEXT(posix_spawn_file_actions_init)(actions);
-}
 
 int wrap_posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions, int fd, const char *path, int flags, mode_t mode)
 {
-    if (flags & O_EXCL)
-        set_mark(actions, MARK_EXCLUSIVE);
-    /* Behind a change of directory a relative path means a file that we can't know. */
-    else if ((flags & (O_ACCMODE | O_TRUNC)) && !is_marked(actions, MARK_CLOSEFROM) &&
-             (path[0] == '/' || !is_marked(actions, MARK_DIRECTORY))) {
-        int stage = spawn_files_open(actions, path, flags, mode);
-        if (unlikely(stage >= 0))
-            return posix_spawn_file_actions_adddup2(actions, stage, fd);
-    }
-    return NEXT(posix_spawn_file_actions_addopen)(actions, fd, path, flags, mode);
+    int error = NEXT(posix_spawn_file_actions_addopen)(actions, fd, path, flags, mode);
+    if (!error)
+        spawn_files_learn_open(actions, fd, path, flags, mode);
+    return error;
 }
 
-int wrap_posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path)
+int wrap_posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd, int new_fd)
 {
-    set_mark(actions, MARK_DIRECTORY);
-    return NEXT(posix_spawn_file_actions_addchdir_np)(actions, path);
+    int error = NEXT(posix_spawn_file_actions_adddup2)(actions, fd, new_fd);
+    if (!error)
+        spawn_files_learn_dup2(actions, fd, new_fd);
+    return error;
 }
 
-int wrap_posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *actions, int fd)
+int wrap_posix_spawn_file_actions_addclose(posix_spawn_file_actions_t *actions, int fd)
 {
-    set_mark(actions, MARK_DIRECTORY);
-    return NEXT(posix_spawn_file_actions_addfchdir_np)(actions, fd);
-}
-
-#if __GLIBC_PREREQ(2, 34)
-/* It would close our descriptor before an action behind it can use it. */
-int wrap_posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from)
-{
-    set_mark(actions, MARK_CLOSEFROM);
-    return NEXT(posix_spawn_file_actions_addclosefrom_np)(actions, from);
-}
-#endif
-
-int wrap_posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *actions)
-{
-    if (unlikely(spawn_files_count))
-        spawn_files_close("posix_spawn_file_actions_destroy", actions);
-    return NEXT(posix_spawn_file_actions_destroy)(actions);
+    int error = NEXT(posix_spawn_file_actions_addclose)(actions, fd);
+    if (!error)
+        spawn_files_learn_close(actions, fd);
+    return error;
 }
 
 /* libc starts the shell by itself, with an environment that we can't add to: it can't adopt what it inherits. */

@@ -138,8 +138,21 @@ static int commit(struct intervention *intervention, struct stage_release *relea
     return 0;
 }
 
-/* Commits, or says that it has to wait. Returns 0, or -1 with errno when the commit failed. */
-static int settle(struct stage_release *release, const char *op)
+static void say_pending(struct intervention *intervention)
+{
+    intervention_held(intervention, HOLDS_WRITE | HOLDS_MAP, intervention->report.device, intervention->report.inode);
+    intervention->scan.leave_out = sys_getpid();
+    intervention_look(intervention, ON_REDIRECT);
+    intervention_say(intervention, "pending", "pending", "replaced");
+}
+
+enum whose { THE_PROGRAMS, HANDED_ON };
+
+/*
+ * Commits, or says that it has to wait; of what was handed on to a child that is known to write it needn't be said.
+ * Returns 0, or -1 with errno when the commit failed.
+ */
+static int settle_as(enum whose whose, struct stage_release *release, const char *op)
 {
     struct intervention *intervention = intervention_begin(op, NULL, ETXTBSY);
     if (!intervention) { /* no memory: the stage stays, this process's exit asks again, and the program is told */
@@ -150,7 +163,7 @@ static int settle(struct stage_release *release, const char *op)
     struct stage_report *report = &intervention->report;
     struct event *event = &intervention->event;
     int result = 0;
-    enum stage_end end = ask(release, report);
+    enum stage_end end = whose == HANDED_ON ? stage_release_end(release, report) : ask(release, report);
     if (end == STAGE_SPOILT) {
         failure_of_child(op, release);
         end = stage_release_end(release, report);
@@ -172,10 +185,8 @@ static int settle(struct stage_release *release, const char *op)
             result = -1;
         } else if (end == STAGE_PENDING) {
             stage_set_pending(release);
-            intervention_held(intervention, HOLDS_WRITE | HOLDS_MAP, report->device, report->inode);
-            intervention->scan.leave_out = sys_getpid();
-            intervention_look(intervention, ON_REDIRECT);
-            intervention_say(intervention, "pending", "pending", "replaced");
+            if (whose == THE_PROGRAMS)
+                say_pending(intervention);
         } else if (end == STAGE_LOST) {
             event->error = ENOENT;
             intervention_say(intervention, "redirect", "failed", "failed");
@@ -186,6 +197,11 @@ static int settle(struct stage_release *release, const char *op)
     }
     intervention_end(intervention);
     return result;
+}
+
+static int settle(struct stage_release *release, const char *op)
+{
+    return settle_as(THE_PROGRAMS, release, op);
 }
 
 int release_end(struct stage_release *release, const char *op, int result)
@@ -205,6 +221,14 @@ int release_end(struct stage_release *release, const char *op, int result)
     }
     errno = saved;
     return result;
+}
+
+void release_handed_on(struct stage_release *release, const char *op)
+{
+    int saved = errno;
+    if (release->known.slot)
+        settle_as(HANDED_ON, release, op);
+    errno = saved;
 }
 
 int release_over(struct stage_release *release, const char *op, int result)

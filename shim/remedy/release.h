@@ -27,6 +27,12 @@ int release_end(struct stage_release *, const char *op, int result);
 int release_over(struct stage_release *, const char *op, int result);
 
 /*
+ * After a descriptor of ours is gone that the program never had: a child writes, and was given one. That this process lets go while
+ * others hold the stage is as it should be, and isn't said.
+ */
+void release_handed_on(struct stage_release *, const char *op);
+
+/*
  * Before close_range closes the descriptors from `first` to `last`: lets go of the stages among them, by closing those. With flags,
  * or an order, by which the kernel closes none it does nothing.
  */

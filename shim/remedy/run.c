@@ -201,12 +201,22 @@ static int run_attempts(const struct run *run, run_attempt *attempt)
 {
     if (unlikely(policy_foresight() & POLICY_LOCKS))
         turn_to_run(run);
-    if (unlikely(run->once)) {
-        int error = run_check(run);
-        return error ? error : attempt(run);
+    int error = unlikely(run->once) ? ETXTBSY : attempt(run);
+    if (likely(error != ETXTBSY))
+        return error;
+    struct run again = *run;
+    switch (spawn_files_remedy(run, attempt)) {
+    case SPAWN_FILES_REPLACED:
+        return run_program(&again, attempt);
+    case SPAWN_FILES_BUSY:
+        return ETXTBSY;
+    case SPAWN_FILES_IDLE:
+        break;
     }
-    int error = attempt(run);
-    return likely(error != ETXTBSY) ? error : run_busy(run, attempt);
+    if (!run->once)
+        return run_busy(run, attempt);
+    error = run_check(run);
+    return error ? error : attempt(run);
 }
 
 static int run_with_stages(struct run *run, run_attempt *attempt)
@@ -223,7 +233,7 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
         else
             release_all(run->op, STAGE_AT_EXEC);
         /* File actions may pass on any descriptor, close-on-exec or not. */
-        enum stage_survivor which = run->files ? STAGE_SURVIVES_BY_FILE_ACTIONS : STAGE_SURVIVES;
+        enum stage_survivor which = run->files && run->files->now ? STAGE_SURVIVES_BY_FILE_ACTIONS : STAGE_SURVIVES;
         adopts = reach_extends_to(run, candidate);
         release_to_stranger(run->op, which, adopts);
     }
@@ -244,8 +254,6 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
         release_to_stranger(run->op, STAGE_SURVIVES, false);
         error = run_attempts(run, attempt);
     }
-    if (!error)
-        spawn_files_used(run->files);
     environment_discard(&copy);
     if (run->spawns)
         release_pending(run->op); /* the child had our descriptors until its exec */

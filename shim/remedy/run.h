@@ -14,6 +14,8 @@
 #define AT_EXECVE_CHECK 0x10000
 #endif
 
+struct spawn_files;
+
 /* One start of a program, by whichever entry point. */
 struct run {
     const char *op; /* the libc entry point */
@@ -23,8 +25,8 @@ struct run {
     bool searches;     /* a path without a slash is looked for along PATH */
     bool spawns;       /* a child runs the program, and this process lives on */
     bool once;         /* a second attempt would not be the same (O_EXCL file actions): waits before the first */
-    const void *files; /* the file actions of a spawn, for spawn_files.h; NULL: none */
-    const void *call;  /* for the attempt alone */
+    struct spawn_files *files; /* of a spawn; NULL: it is none */
+    const void *call;          /* for the attempt alone */
     char *const *argv, *const *envp;
 };
 

@@ -1,30 +1,53 @@
 /*
- * posix_spawn_file_actions_addopen opens its file inside libc, in the child, where no wrapper is called. So the stage for a busy
- * file is made when the action is added, and the child gets a dup2 of it instead. The stage's descriptor belongs to the file
- * actions and goes with them. It is close-on-exec and has a high number, out of the program's way.
+ * File actions of posix_spawn open their files inside libc, in the child, where no wrapper is called: the parent sees that the
+ * spawn as a whole is refused. Then it asks which open was the reason, helps that one as any other open for writing, and
+ * spawns again with a copy of the actions in which a dup2 of the descriptor that came of it stands for the open. Until something is
+ * refused nothing is done, nor asked.
+ *
+ * The list of actions is libc's own. What it looks like (posix/spawn_int.h, the same from glibc 2.3 to 2.41) is believed only after
+ * entries that libc has just added were found where they are expected.
  */
 #ifndef REMEDY_SPAWN_FILES_H
 #define REMEDY_SPAWN_FILES_H
 
+#include <spawn.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* How many such descriptors there are. They outlive their stages, which are published when a program can't adopt them. */
-extern int spawn_files_count __attribute__((visibility("hidden")));
+#include "run.h"
+
+/* The file actions of one spawn. In the caller's frame. */
+struct spawn_files {
+    const posix_spawn_file_actions_t *now; /* to spawn with: the program's own, or `copy`; NULL: none */
+    bool opens;                            /* there are opens among them that may be refused */
+    bool exclusive;                        /* there is one with O_EXCL: a second attempt would not be the same */
+    bool foreign;                          /* they are made with other ids than this process's */
+    bool asked;
+    posix_spawn_file_actions_t copy;
+    struct spawn_file *files; /* for each action the descriptor that it has been given */
+    size_t size;
+};
+
+/* After libc has added one of these: whether it looks as expected. From anywhere, touches nothing else. */
+void spawn_files_learn_open(const posix_spawn_file_actions_t *, int fd, const char *path, int flags, mode_t mode);
+void spawn_files_learn_dup2(const posix_spawn_file_actions_t *, int fd, int new_fd);
+void spawn_files_learn_close(const posix_spawn_file_actions_t *, int fd);
+
+/* Before the first attempt. Makes what the policy wants to be a stage, busy or not, and joins those that there are. */
+void spawn_files_begin(struct spawn_files *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *);
 
 /*
- * A descriptor to be used in place of the open, or -1 when the file isn't busy, isn't to be redirected, or can't be. `actions`
- * only identifies the file actions.
+ * Whether the actions are why a spawn is refused, or would be: asked with spawns of a program that there can't be, so that each file is
+ * opened as the child would, in a process whose record locks aren't this one's. Waits as an open for writing does. Once for each spawn.
  */
-int spawn_files_open(const void *actions, const char *path, int flags, mode_t mode);
+enum spawn_files_answer {
+    SPAWN_FILES_IDLE,     /* they aren't */
+    SPAWN_FILES_REPLACED, /* they were: `now` is another list, and this process may have stages that it hadn't */
+    SPAWN_FILES_BUSY,     /* they are still */
+};
+enum spawn_files_answer spawn_files_remedy(const struct run *, run_attempt *);
 
-/* Before each spawn: empties them again if they were opened with O_TRUNC, and goes to their start, as a new open would. */
-void spawn_files_rewind(const void *actions);
-
-/* A program was started with these file actions: their stages are to be committed. */
-void spawn_files_used(const void *actions);
-
-/* Lets go of them. What no program was started with is as if it had never been opened. */
-void spawn_files_close(const char *op, const void *actions);
+/* Lets go of what was opened. What no program was started with is as if it had never been opened. Keeps errno. */
+void spawn_files_end(struct spawn_files *, const char *op, bool started);
 
 #endif

@@ -80,6 +80,14 @@ static bool find_again(struct intervention *intervention, struct stage_request *
     return found;
 }
 
+static int join(const struct stage_target *target, const struct write_open *open)
+{
+    int fd = stage_join(target, open->flags);
+    if (fd >= 0 && open->joined)
+        *open->joined = true;
+    return fd;
+}
+
 static void say_published(struct intervention *intervention, int fd)
 {
     struct event *event = &intervention->event;
@@ -187,7 +195,7 @@ static int truncate_stage(const char *op, int fd, int64_t length)
 }
 
 /* What open and truncate have in common: all but what they make of a stage's descriptor. A truncate has a `length`. */
-static int remedy(const struct write_open *open, enum policy_operation operation, int64_t length, bool waits)
+static int remedy(const struct write_open *open, enum policy_operation operation, int64_t length)
 {
     struct intervention *intervention = intervention_begin(open->op, open->path, ETXTBSY);
     if (!intervention)
@@ -196,7 +204,7 @@ static int remedy(const struct write_open *open, enum policy_operation operation
     struct stage_target *target = &intervention->target;
     bool resolved = stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0;
     int64_t keep = length != NO_LENGTH ? length : open->flags & O_TRUNC ? 0 : STAGE_KEEP_ALL;
-    int result = -1, stage = resolved ? stage_join(target, open->flags) : -1;
+    int result = -1, stage = resolved ? join(target, open) : -1;
     intervention->event.target = resolved ? target->path : NULL;
     if (resolved)
         intervention_held(intervention, HOLDS_EXEC, sys_device(&target->file), target->file.stx_ino);
@@ -215,12 +223,11 @@ static int remedy(const struct write_open *open, enum policy_operation operation
             stage = resolved ? redirect(intervention, open, keep) : -1;
             if (stage >= 0)
                 break;
-            if (waits && !intervention->event.reason && (result = try_again(open, length)) >= 0)
+            if (!intervention->event.reason && (result = try_again(open, length)) >= 0)
                 break;
             /* fall through */
         case ACTION_RETRY:
-            if (waits)
-                result = wait_for_it(intervention, open, length);
+            result = wait_for_it(intervention, open, length);
             break;
         }
     intervention_end(intervention);
@@ -232,18 +239,13 @@ static int remedy(const struct write_open *open, enum policy_operation operation
 
 int write_open(const struct write_open *open)
 {
-    return remedy(open, POLICY_WRITE, NO_LENGTH, true);
-}
-
-int write_open_at_once(const struct write_open *open)
-{
-    return remedy(open, POLICY_WRITE, NO_LENGTH, false);
+    return remedy(open, POLICY_WRITE, NO_LENGTH);
 }
 
 int write_truncate(const char *op, const char *path, int64_t length)
 {
     const struct write_open open = { .op = op, .dirfd = AT_FDCWD, .path = path, .flags = O_WRONLY | O_LARGEFILE | O_CLOEXEC };
-    return remedy(&open, POLICY_TRUNCATE, length, true);
+    return remedy(&open, POLICY_TRUNCATE, length);
 }
 
 /* Whether the call is one that the action atomic is about: it empties the file, or makes a new one that it would empty. */
@@ -265,7 +267,7 @@ static int create_unasked(struct intervention *intervention, const struct write_
     for (int looks = 0; fd < 0 && looks < LOOKS_MAX && find_target(&intervention->target, open); looks++) {
         intervention->event.target = target->path;
         intervention->event.reason = NULL;
-        fd = stage_join(target, open->flags);
+        fd = join(target, open);
         if (fd >= 0 || !is_atomic(intervention, open, operation))
             break;
         enum stage_kind kind = target->file.stx_mode ? STAGE_OF_IDLE : STAGE_OF_NEW;

@@ -22,6 +22,7 @@ struct write_open {
     mode_t mode;
     uint64_t resolve; /* as in openat2(2); 0 for all other calls */
     bool only_stage;  /* a descriptor of a stage will do, one of the file itself won't: the file is opened later, if ever */
+    bool *joined;     /* set when the descriptor is of a stage that there was before; NULL: nobody asks */
 };
 
 /* Returns a descriptor such as the refused open would have returned, or -1 with errno ETXTBSY. */
@@ -45,9 +46,6 @@ int write_open_forestalled(const struct write_open *);
 
 /* The same before a truncate: whether it is done, with what write_truncate returns in *result. */
 bool write_truncate_forestalled(const char *op, const char *path, int64_t length, int *result);
-
-/* As write_open without a wait for a busy file: -1 unless the file can be redirected now. */
-int write_open_at_once(const struct write_open *);
 
 /* Returns 0, or -1 with errno ETXTBSY (or the errno of a commit that failed). */
 int write_truncate(const char *op, const char *path, int64_t length);

@@ -857,6 +857,72 @@ static void spawn_and_forget(void)
     end_of(spawn_echo(&actions, "second"));
 }
 
+/* A relative path is one of the directory that the child is in by then. */
+static void spawn_in_another_directory(void)
+{
+    posix_spawn_file_actions_t actions;
+    char directory[4096], below[4096];
+    must(realpath(target, directory) && strlen(directory) < sizeof directory);
+    char *name = strrchr(directory, '/');
+    *name++ = '\0';
+    snprintf(below, sizeof below, "%.4000s/below", directory);
+    must(mkdir(below, 0755) == 0 && chdir("/") == 0);
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addchdir_np(&actions, below) == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 9, "..", O_RDONLY | O_DIRECTORY, 0) == 0);
+    must(posix_spawn_file_actions_addchdir_np(&actions, "..") == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 1, name, O_WRONLY | O_TRUNC, 0) == 0);
+    must(posix_spawn_file_actions_adddup2(&actions, 1, 2) == 0);
+    end_of(spawn_echo(&actions, "word"));
+    posix_spawn_file_actions_destroy(&actions);
+
+    int here = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 1, name, O_WRONLY | O_APPEND, 0) == 0);
+    must(chdir(below) == 0); /* where the path leads is seen when it is used */
+    must(posix_spawn_file_actions_addfchdir_np(&actions, here) == 0);
+    must(chdir(directory) == 0);
+    end_of(spawn_echo(&actions, "another"));
+    posix_spawn_file_actions_destroy(&actions);
+    must(rmdir(below) == 0);
+}
+
+/* A record lock goes when the process that has it closes any descriptor of the file. */
+static void spawn_leaves_locks_alone(void)
+{
+    struct flock lock = { .l_type = F_WRLCK };
+    posix_spawn_file_actions_t actions;
+    char copy[4200];
+    snprintf(copy, sizeof copy, "%s.copy", target);
+    int fd = open(copy, O_RDWR | O_CREAT, 0755);
+    must(fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0);
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 9, copy, O_WRONLY, 0) == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    end_of(spawn_echo(&actions, "word"));
+    posix_spawn_file_actions_destroy(&actions);
+    pid_t pid = fork();
+    if (pid == 0) {
+        must(fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == getppid());
+        _exit(0);
+    }
+    end_of(pid);
+    must(close(fd) == 0 && unlink(copy) == 0);
+}
+
+/* What is opened and emptied behind something that can't be done isn't. */
+static void spawn_fails_before(void)
+{
+    char *const argv[] = { "echo", NULL };
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 9, "/nowhere/at/all", O_RDONLY, 0) == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    must(posix_spawn(&pid, "/bin/echo", &actions, NULL, argv, environ) == ENOENT);
+    posix_spawn_file_actions_destroy(&actions);
+}
+
 static void spawn_passes_by_dup2(void)
 {
     posix_spawn_file_actions_t actions;
@@ -1319,6 +1385,9 @@ static const struct scene scenes[] = {
     SCENE(spawn_twice),
     SCENE(spawn_static_programs),
     SCENE(spawn_and_forget),
+    SCENE(spawn_in_another_directory),
+    SCENE(spawn_leaves_locks_alone),
+    SCENE(spawn_fails_before),
     SCENE(spawn_passes_by_dup2),
     SCENE(extended_attributes),
     SCENE(directory_with_a_default_acl),

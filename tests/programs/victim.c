@@ -402,21 +402,17 @@ static int spawn_by_entry(void)
         return error ? fail() : check(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) == 0 && info.si_status == 0);
     }
 #endif
-    if (is("posix_spawn_file_actions_addopen") || is("posix_spawn_file_actions_destroy") || is("posix_spawn_file_actions_init")) {
+    if (is("posix_spawn_file_actions_addopen")) {
         posix_spawn_file_actions_addopen(&actions, 1, target, writing, 0644);
         result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
-    } else if (is("posix_spawn_file_actions_addchdir_np")) {
-        posix_spawn_file_actions_addchdir_np(&actions, "/");
-        result = spawned(posix_spawn(&pid, target, &actions, NULL, argv, environ), &pid);
-    } else if (is("posix_spawn_file_actions_addfchdir_np")) {
-        int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        posix_spawn_file_actions_addfchdir_np(&actions, root);
-        result = spawned(posix_spawn(&pid, target, &actions, NULL, argv, environ), &pid);
-#if __GLIBC_PREREQ(2, 34)
-    } else if (is("posix_spawn_file_actions_addclosefrom_np")) {
-        posix_spawn_file_actions_addclosefrom_np(&actions, 100);
-        result = spawned(posix_spawn(&pid, target, &actions, NULL, argv, environ), &pid);
-#endif
+    } else if (is("posix_spawn_file_actions_adddup2")) {
+        posix_spawn_file_actions_addopen(&actions, 9, target, writing, 0644);
+        posix_spawn_file_actions_adddup2(&actions, 9, 1);
+        result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
+    } else if (is("posix_spawn_file_actions_addclose")) {
+        posix_spawn_file_actions_addclose(&actions, 1);
+        posix_spawn_file_actions_addopen(&actions, 1, target, writing, 0644);
+        result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
     } else if (is("exclusive")) { /* a second spawn would find the file that the first one made */
         char name[4096];
         snprintf(name, sizeof name, "%s.exclusive", target);
