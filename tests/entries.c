@@ -41,6 +41,7 @@ static const char *const more_entries[] = {
     "syscall-close",    "syscall-close_range",
     "syscall-dup3",     "syscall-exit_group",
     "syscall-exit",     "syscall-truncate",
+    "syscall-kill",
     "syscall-execve",   "syscall-execveat",
     "return",           "exit",
     "exclusive",        "syscall-write",
@@ -195,6 +196,7 @@ static bool is_op_of(const char *op, const char *build, const char *entry)
         { "setgroups", "open" },
         { "initgroups", "open" },
         { "syscall-exit", "open" },
+        { "syscall-kill", "open" },
         { "chroot", "open" },
         { "fclose", "fopen" },
         { "fflush", "fopen" },
@@ -232,6 +234,7 @@ static bool is_op_of(const char *op, const char *build, const char *entry)
         "ftruncate",  "ftruncate64", "fallocate", "fallocate64",     "posix_fallocate", "posix_fallocate64",
         "wait",       "__wait",      "waitpid",   "__waitpid",       "wait3",           "wait4",
         "waitid",     "fsync",       "fdatasync", "sync_file_range", "syscall-write",
+        "kill",       "killpg",
     };
     char expected[64];
     /* The child ends it, or the parent, when that is later. */

@@ -62,8 +62,12 @@ next_function next_find(next_slot *slot, const char *name);
 
 #define NEXT(name) next_##name()
 
-/* What libc's functions and syscall() have in common: before an identity or a right is given up; after a wait for a child. */
+/*
+ * What libc's functions and syscall() have in common: before an identity or a right is given up; before another process is sent a
+ * signal; after a wait for a child.
+ */
 void preload_settle(const char *op);
+void preload_kill(pid_t target, int number);
 pid_t preload_waited(pid_t, const int *status);
 
 /* All but the shortest way of a wrapper, apart from it: so that it needs no stack, and is a load, a branch and a jump. */

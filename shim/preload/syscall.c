@@ -214,6 +214,9 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 #endif
     case SYS_wait4:
         return wait_by(number, a, (int *)b, c, d);
+    case SYS_kill:
+        preload_kill((pid_t)a, (int)b);
+        break;
     case SYS_flock:
         return wrap_flock((int)a, (int)b);
     case SYS_exit: /* of the last thread is the end of the process */

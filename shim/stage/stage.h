@@ -235,6 +235,12 @@ void stage_note_writer(void);
 void stage_note_child(pid_t);
 void stage_writer_ended(pid_t, bool killed);
 
+/*
+ * Before this process ends others on purpose, named as for kill(2): one that has written nothing yet, to no file, is a helper that
+ * isn't needed any more, not a writer that was killed.
+ */
+void stage_excuse_writers(pid_t target);
+
 /* Before a child can be forked that may write: makes the place for those notes. */
 void stage_share_writers(void);
 

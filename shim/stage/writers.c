@@ -1,8 +1,10 @@
 #include <signal.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "../sys/directory.h"
 #include "../sys/lasting.h"
+#include "../sys/lines.h"
 #include "../sys/text.h"
 #include "own.h"
 #include "stage.h"
@@ -69,14 +71,18 @@ static void note_unborn(void)
         note_killed(known.slot, IF_EMPTY);
 }
 
-static const char *output_link(char link[64], pid_t pid)
+static const char *process_path(char path[64], pid_t pid, const char *name)
 {
-    struct text text = text_over(link, 64);
+    struct text text = text_over(path, 64);
     text_add(&text, "/proc/");
     text_number(&text, (uint64_t)pid);
-    text_add(&text, "/fd/");
-    text_number(&text, STAGE_OUTPUT);
-    return link;
+    text_add(&text, name);
+    return path;
+}
+
+static const char *output_link(char link[64], pid_t pid)
+{
+    return process_path(link, pid, "/fd/1");
 }
 
 /*
@@ -124,6 +130,34 @@ void stage_writer_ended(pid_t pid, bool killed)
         writer->pid = 0;
         if (killed && known.slot)
             note_killed(known.slot, ANYWAY);
+    }
+    errno = saved;
+}
+
+/* Anything, anywhere, since its fork. In doubt, yes. */
+static bool has_written(pid_t pid)
+{
+    static const char nothing[] = "wchar: 0\n"; /* proc_pid_io(5) */
+    char path[64], counts[256];
+    return lines_read_file(AT_FDCWD, process_path(path, pid, "/io"), counts, sizeof counts) < 0 || !strstr(counts, nothing);
+}
+
+/* As kill(2) has it. */
+static bool is_meant(pid_t pid, pid_t target)
+{
+    if (target > 0 || target == -1)
+        return target == -1 || pid == target;
+    return sys_call(SYS_getpgid, pid) == (target ? -target : sys_call(SYS_getpgid, 0));
+}
+
+void stage_excuse_writers(pid_t target)
+{
+    int saved = errno;
+    struct writer *writers = page;
+    for (size_t i = 0; writers && i < WRITERS; i++) {
+        pid_t pid = writers[i].pid;
+        if (pid && pid != sys_getpid() && is_meant(pid, target) && !has_written(pid))
+            __atomic_compare_exchange_n(&writers[i].pid, &pid, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     }
     errno = saved;
 }

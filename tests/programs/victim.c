@@ -518,6 +518,27 @@ static int wait_by_entry(void)
     return check(ended == pid && status == 0 && close(fd) == 0);
 }
 
+/* A child that was only to wait, and was the last to be heard of. */
+static int kill_by_entry(void)
+{
+    int status, ends[2], fd = open(target, writing, 0644);
+    char byte;
+    pid_t pid = fd < 0 || !say(fd) || pipe2(ends, O_CLOEXEC) < 0 ? -1 : fork();
+    if (pid == 0) {
+        dup2(fd, 1);
+        setpgid(0, 0);
+        execlp("sleep", "sleep", "60", (char *)NULL);
+        _exit(1);
+    }
+    if (pid < 0)
+        return fail();
+    close(ends[1]);
+    if (read(ends[0], &byte, 1) != 0) /* until it has become another program */
+        return fail();
+    int result = is("kill") ? kill(pid, SIGTERM) : is("killpg") ? killpg(pid, SIGTERM) : (int)syscall(SYS_kill, pid, SIGTERM);
+    return check(result == 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && close(fd) == 0);
+}
+
 static int exec_by_entry(void)
 {
     char *const argv[] = { (char *)target, (char *)entry, NULL };
@@ -583,6 +604,8 @@ int main(int argc, char **argv)
     }
     if (strstr(entry, "wait"))
         return wait_by_entry();
+    if (strstr(entry, "kill"))
+        return kill_by_entry();
     if (strstr(entry, "fopen") || strstr(entry, "freopen") || is("fclose") || strstr(entry, "fflush") || strstr(entry, "clear") ||
         is("rewind"))
         return stdio_by_entry();
