@@ -31,6 +31,7 @@ static const struct scene {
     { "symbolic_link", "replaced" },
     { "two_opens", "replaced" },
     { "opened_again_when_nobody_runs_it", "replaced" },
+    { "threads_open_at_once", "replaced" },
     { "by_its_descriptor", "replaced" },
     { "openat2_of_nonsense", "replaced" },
     { "duplicates", "replaced" },

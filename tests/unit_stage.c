@@ -2567,7 +2567,7 @@ Test(stage, keeps_what_it_replaces_as_often_as_asked)
 /* Each costs a microsecond or more, of a redirect that has to be worth its time for a small file, too. */
 Test(stage, is_made_in_few_calls)
 {
-    created("app", O_WRONLY | O_TRUNC, 0); /* what is mapped is kept */
+    commit(created("app", O_WRONLY | O_TRUNC, 0)); /* what is mapped is kept */
     trace.length = 0;
     cr_assert_geq(created("app", O_WRONLY | O_TRUNC, 0), 0);
     cr_expect_leq(trace.length, 58, "%zu calls", trace.length);

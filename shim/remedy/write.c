@@ -115,6 +115,7 @@ static int create(struct intervention *intervention, enum stage_kind kind, const
         .breaks_hard_links = intervention->policy.value[KEY_HARD_LINKS] == HARD_LINKS_BREAK,
         .op = open->op,
         .generation = generation,
+        .joined = open->joined,
     };
     struct turn turn = turn_begin(intervention, &request);
     int fd = stage_create(&request, &intervention->event.reason);

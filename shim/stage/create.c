@@ -10,6 +10,7 @@
 #include "../sys/process.h"
 #include "../sys/text.h"
 #include "attributes.h"
+#include "claim.h"
 #include "copy.h"
 #include "flags.h"
 #include "name.h"
@@ -429,9 +430,8 @@ static const char *go_through(struct birth *birth)
     return reason;
 }
 
-int stage_create(const struct stage_request *request, const char **reason)
+static int create(const struct stage_request *request, const char **reason)
 {
-    stage_forget_gone();
     struct birth birth = {
         .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .old = -1, .caller_fd = -1, .turn = -1
     };
@@ -511,6 +511,20 @@ int stage_join(const struct stage_target *target, int flags)
         if (fd >= 0)
             known->pending = false; /* this process writes again */
     }
+    return fd;
+}
+
+int stage_create(const struct stage_request *request, const char **reason)
+{
+    stage_forget_gone();
+    struct claim claim = claim_begin(request->target);
+    /* Another thread may have made one since the caller looked. */
+    int fd = stage_join(request->target, request->flags);
+    if (fd < 0)
+        fd = create(request, reason);
+    else if (request->joined)
+        *request->joined = true;
+    claim_end(&claim);
     return fd;
 }
 

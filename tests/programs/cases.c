@@ -196,6 +196,29 @@ static void opened_again_when_nobody_runs_it(void)
     must(close(one) == 0 && close(two) == 0 && close(three) == 0 && close(five) == 0);
 }
 
+#define WRITERS 8
+static pthread_barrier_t all_have_opened;
+
+static void *write_one_byte(void *number)
+{
+    pthread_barrier_wait(&all_have_opened);
+    int fd = open(target, O_WRONLY);
+    must(fd >= 0);
+    pthread_barrier_wait(&all_have_opened);
+    must(pwrite(fd, "x", 1, 10 * (intptr_t)number) == 1 && close(fd) == 0);
+    return NULL;
+}
+
+static void threads_open_at_once(void)
+{
+    pthread_t threads[WRITERS];
+    must(pthread_barrier_init(&all_have_opened, NULL, WRITERS) == 0);
+    for (intptr_t i = 0; i < WRITERS; i++)
+        must(pthread_create(&threads[i], NULL, write_one_byte, (void *)i) == 0);
+    for (int i = 0; i < WRITERS; i++)
+        must(pthread_join(threads[i], NULL) == 0);
+}
+
 static void by_its_descriptor(void)
 {
     char link[64];
@@ -1340,6 +1363,7 @@ static const struct scene scenes[] = {
     SCENE(symbolic_link),
     SCENE(two_opens),
     SCENE(opened_again_when_nobody_runs_it),
+    SCENE(threads_open_at_once),
     SCENE(by_its_descriptor),
     SCENE(openat2_of_nonsense),
     SCENE(duplicates),
