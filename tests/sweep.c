@@ -234,7 +234,7 @@ Test(sweep, leaves_what_its_maker_may_have_to_finish)
     free(content);
 
     char name[NAME_MAX];
-    snprintf(name, sizeof name, ".app.etxtbsy-%d-0123456789ab", getpid());
+    snprintf(name, sizeof name, ".app.etxtbsy-%d-012345678000", getpid());
     put(name);
     struct json_object *one = ask_for_one(COMMAND " sweep --json .");
     cr_expect_str_eq(json_object_get_string(field(one, "what")), "awaited");
@@ -246,13 +246,13 @@ Test(sweep, leaves_what_its_maker_may_have_to_finish)
 
 Test(sweep, leaves_what_the_library_never_makes)
 {
-    expect_said("cp $NEW victim; ln -s victim .a.etxtbsy-" DEAD "-0123456789ab; mkfifo .b.etxtbsy-" DEAD "-0123456789ab;"
-                "mkdir .c.etxtbsy-" DEAD "-0123456789ab; ln victim .d.etxtbsy-" DEAD "-0123456789ab",
+    expect_said("cp $NEW victim; ln -s victim .a.etxtbsy-" DEAD "-012345678000; mkfifo .b.etxtbsy-" DEAD "-012345678000;"
+                "mkdir .c.etxtbsy-" DEAD "-012345678000; ln victim .d.etxtbsy-" DEAD "-012345678000",
                 0, "", "");
     char *before = tree_text(place.directory);
     for (int i = 0; i < 2; i++)
         expect_said(i ? COMMAND " sweep ." : COMMAND " sweep --dry-run .", 1,
-                    "foreign       ./.a.etxtbsy-" DEAD "-0123456789ab: no regular file", "");
+                    "foreign       ./.a.etxtbsy-" DEAD "-012345678000: no regular file", "");
     expect_said(COMMAND " sweep . | grep -c ^foreign", 0, "4\n", "");
     char *after = tree_text(place.directory);
     cr_expect_str_eq(after, before);
@@ -262,15 +262,37 @@ Test(sweep, leaves_what_the_library_never_makes)
 
 Test(sweep, names_kept_bytes_and_leaves_them_and_generations)
 {
-    put(".app.etxtbsy-kept-" DEAD "-0123456789ab");
+    put(".app.etxtbsy-kept-" DEAD "-012345678000");
     put(".app.etxtbsy-was-1");
-    put(".app.etxtbsy-12-0123456789ab.conf");
+    put(".app.etxtbsy-12-012345678000.conf");
     struct json_object *one = ask_for_one(COMMAND " sweep --json .");
     cr_expect_str_eq(json_object_get_string(field(one, "what")), "kept");
-    cr_expect_str_eq(json_object_get_string(field(one, "path")), "./.app.etxtbsy-kept-" DEAD "-0123456789ab");
+    cr_expect_str_eq(json_object_get_string(field(one, "path")), "./.app.etxtbsy-kept-" DEAD "-012345678000");
     json_object_put(one);
     expect_said(COMMAND " sweep .", 1, "1 bytes that could not be delivered: move them to where they belong, or remove them\n", "");
     cr_expect_eq(litter_count(&place), 3);
+}
+
+/* The same, and who sweeps sees no process of the maker's. */
+Test(sweep, leaves_what_another_container_may_have_to_finish)
+{
+    char path[PATH_MAX];
+    run_busy(place.target);
+    if (status_code(run_shell(&place, WITHOUT_SHIM, NULL, "unshare --fork --pid --mount-proc true")) != 0) {
+        place_remove(&place);
+        cr_skip_test("needs root and unshare");
+    }
+    const char *const command = "exec 3> $TARGET; echo whole >&3; sleep 60 3>&3 & holder=$!; exec 3>&-;"
+                                "LD_PRELOAD= sh -c \"kill -9 $holder; sleep .3; unshare --fork --pid --mount-proc " COMMAND
+                                " sweep . > ../report\" & wait $!";
+    cr_expect_eq(status_code(run_shell(&place, WITH_SHIM, NULL, command)), 0);
+    snprintf(path, sizeof path, "%s/report", place.root);
+    char *report = read_file(path, NULL), *content = read_file(place.target, NULL);
+    cr_expect(strstr(report, "young"), "%s", report);
+    cr_expect_str_eq(content, "whole\n");
+    cr_expect_eq(litter_count(&place), 0);
+    free(report);
+    free(content);
 }
 
 /* Where a name may be in the making, it has a minute. */
@@ -280,20 +302,20 @@ Test(sweep, tells_young_from_old_where_it_has_to)
         place_remove(&place);
         cr_skip_test("needs root, or a file system without O_TMPFILE");
     }
-    put(".app.etxtbsy-" DEAD "-0123456789ab");
+    put(".app.etxtbsy-" DEAD "-012345678000");
     const char *command = COMMAND " sweep .";
     if (has_nameless_files()) { /* asked by somebody to whom the directory gives no such file */
         run_shell(&place, WITHOUT_SHIM, NULL, "cp " COMMAND " ../etxtbsy; chmod 755 ../etxtbsy; chmod 644 .app*");
         command = AS_NOBODY "../etxtbsy sweep .";
     }
-    expect_said(command, 0, "young         ./.app.etxtbsy-" DEAD "-0123456789ab: less than a minute old", "");
+    expect_said(command, 0, "young         ./.app.etxtbsy-" DEAD "-012345678000: young", "");
     cr_expect_eq(litter_count(&place), 1);
 }
 
 Test(sweep, goes_through_all_directories_it_can)
 {
     const char *const make =
-        "rm -rf *; mkdir -p a/b/c d; for n in a a/b a/b/c d; do echo x > $n/.x.etxtbsy-" DEAD "-0123456789ab; done;"
+        "rm -rf *; mkdir -p a/b/c d; for n in a a/b a/b/c d; do echo x > $n/.x.etxtbsy-" DEAD "-012345678000; done;"
         "ln -s $PWD/d a/link";
     if (!has_nameless_files()) {
         place_remove(&place);
@@ -303,18 +325,18 @@ Test(sweep, goes_through_all_directories_it_can)
     expect_said(COMMAND " sweep a nowhere d/.x* d > ../out2; s=$?; wc -l < ../out2; exit $s", 2, "2\n",
                 "etxtbsy: nowhere: No such file or directory");
     expect_said("find . -name '.x*' | sort", 0,
-                "./a/b/.x.etxtbsy-" DEAD "-0123456789ab\n./a/b/c/.x.etxtbsy-" DEAD "-0123456789ab\n", "");
+                "./a/b/.x.etxtbsy-" DEAD "-012345678000\n./a/b/c/.x.etxtbsy-" DEAD "-012345678000\n", "");
     expect_said(make, 0, "", "");
     expect_said(COMMAND " sweep -r a | cut -d: -f1", 0,
-                "removed       a/.x.etxtbsy-" DEAD "-0123456789ab\nremoved       a/b/.x.etxtbsy-" DEAD
-                "-0123456789ab\nremoved       a/b/c/.x.etxtbsy-" DEAD "-0123456789ab\n",
+                "removed       a/.x.etxtbsy-" DEAD "-012345678000\nremoved       a/b/.x.etxtbsy-" DEAD
+                "-012345678000\nremoved       a/b/c/.x.etxtbsy-" DEAD "-012345678000\n",
                 "");
-    expect_said("find . -name '.x*'", 0, "./d/.x.etxtbsy-" DEAD "-0123456789ab\n", ""); /* not through the link */
+    expect_said("find . -name '.x*'", 0, "./d/.x.etxtbsy-" DEAD "-012345678000\n", ""); /* not through the link */
     expect_said(COMMAND " sweep a/link", 0, "removed", "");
     expect_said("find . -name '.x*'", 0, "", "");
     /* deeper than a process may have descriptors at first */
     expect_said("ulimit -Sn 64; p=.; for i in $(seq 150); do p=$p/x; done; mkdir -p $p; echo x > $p/.x.etxtbsy-" DEAD
-                "-0123456789ab;" COMMAND " sweep -r . > ../out2; s=$?; wc -l < ../out2; exit $s",
+                "-012345678000;" COMMAND " sweep -r . > ../out2; s=$?; wc -l < ../out2; exit $s",
                 0, "1\n", "");
 }
 
@@ -340,7 +362,7 @@ Test(sweep, of_a_directory_that_it_may_not_touch)
 
 Test(sweep, of_odd_names_is_printed_harmlessly)
 {
-    put(".o\033[31m\xff.etxtbsy-kept-" DEAD "-0123456789ab");
+    put(".o\033[31m\xff.etxtbsy-kept-" DEAD "-012345678000");
     expect_said(COMMAND " sweep .", 1, "./.o\\x1b[31m\\xff.etxtbsy-kept-", "");
     struct json_object *one = ask_for_one(COMMAND " sweep --json .");
     cr_expect_not_null(field(one, "path_b64"));
@@ -356,6 +378,6 @@ Test(sweep, used_wrongly_says_so)
     expect_said(COMMAND " sweep ''", 2, "", "No such file");
     expect_said(COMMAND " sweep --help", 0, "usage: etxtbsy sweep", "");
     expect_said(COMMAND " sweep --json . > /dev/full", 2, "", "can't write");
-    put(".app.etxtbsy-kept-" DEAD "-0123456789ab");
+    put(".app.etxtbsy-kept-" DEAD "-012345678000");
     expect_said(COMMAND " sweep . > /dev/full", 2, "", "can't write");
 }

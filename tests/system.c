@@ -16,7 +16,7 @@
 #include "harness.h"
 
 #define NOBODY 65534
-#define FORGED ".target.etxtbsy-%d-0123456789ab"
+#define FORGED ".target.etxtbsy-%d-012345678000"
 
 static struct place place;
 static char victim[PATH_MAX], tame[PATH_MAX], evil[PATH_MAX], library[PATH_MAX];

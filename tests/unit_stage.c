@@ -2076,7 +2076,7 @@ Test(stage, is_joined_after_it_was_adopted)
 
 /* Of a creator that can't be alive: no pid is as large. */
 #define DEAD "2147483647"
-static const char forged[] = ".app.etxtbsy-" DEAD "-0123456789ab";
+static const char forged[] = ".app.etxtbsy-" DEAD "-012345678000";
 
 static void expect_not_adopted(const char *what)
 {
@@ -2133,8 +2133,8 @@ Test(stage, is_adopted_only_where_everything_agrees)
     close(fd);
     unlink(forged);
 
-    put(".app.etxtbsy-" DEAD "+0123456789ab", "x", 0600);
-    fd = open(".app.etxtbsy-" DEAD "+0123456789ab", O_WRONLY);
+    put(".app.etxtbsy-" DEAD "+012345678000", "x", 0600);
+    fd = open(".app.etxtbsy-" DEAD "+012345678000", O_WRONLY);
     expect_not_adopted("one whose target nobody knows");
     close(fd);
 }
@@ -2337,7 +2337,7 @@ static int sweep_and_listen(bool born_locked, bool dry_run)
 
 Test(stage, is_reported_by_a_sweep_that_somebody_listens_to)
 {
-    static const char kept[] = ".app.etxtbsy-kept-" DEAD "-0123456789ab", directory_of_name[] = ".b.etxtbsy-" DEAD "-0123456789ab";
+    static const char kept[] = ".app.etxtbsy-kept-" DEAD "-012345678000", directory_of_name[] = ".b.etxtbsy-" DEAD "-012345678000";
     char held[NAME_MAX + 1], awaited[NAME_MAX + 1];
     int fd = killed_creator("app", true);
     strcpy(held, stage_in_directory());
@@ -2402,16 +2402,16 @@ Test(stage, that_is_young_is_not_swept_where_it_may_still_be_born)
 Test(stage, sweeps_nothing_else)
 {
     static const char *const others[] = {
-        ".app.etxtbsy-" DEAD "-0123456789a", "app.etxtbsy-" DEAD "-0123456789ab",       ".app.swp",
-        ".etxtbsy-" DEAD "-0123456789ab",    ".app.etxtbsy-kept-" DEAD "-0123456789ab",
+        ".app.etxtbsy-" DEAD "-0123456789a", "app.etxtbsy-" DEAD "-012345678000",       ".app.swp",
+        ".etxtbsy-" DEAD "-012345678000",    ".app.etxtbsy-kept-" DEAD "-012345678000",
     };
     for (size_t i = 0; i < COUNT(others); i++)
         put(others[i], "x", 0600);
-    put(".a.etxtbsy-" DEAD "-0123456789ab", "x", 0600);
-    cr_assert_eq(link(".a.etxtbsy-" DEAD "-0123456789ab", "second"), 0);
-    cr_assert_eq(mkdir(".b.etxtbsy-" DEAD "-0123456789ab", 0700), 0);
-    cr_assert_eq(mkfifo(".c.etxtbsy-" DEAD "-0123456789ab", 0600), 0);
-    cr_assert_eq(symlink("app", ".d.etxtbsy-" DEAD "-0123456789ab"), 0);
+    put(".a.etxtbsy-" DEAD "-012345678000", "x", 0600);
+    cr_assert_eq(link(".a.etxtbsy-" DEAD "-012345678000", "second"), 0);
+    cr_assert_eq(mkdir(".b.etxtbsy-" DEAD "-012345678000", 0700), 0);
+    cr_assert_eq(mkfifo(".c.etxtbsy-" DEAD "-012345678000", 0600), 0);
+    cr_assert_eq(symlink("app", ".d.etxtbsy-" DEAD "-012345678000"), 0);
     unsigned before = each_name(NULL);
     sweep(true);
     cr_expect_eq(each_name(NULL), before);
@@ -2637,7 +2637,7 @@ Test(stage, prunes_nothing_but_generations_of_its_target)
         ".app.etxtbsy-was-",
         ".other.etxtbsy-was-1",
         "app.etxtbsy-was-1",
-        ".app.etxtbsy-kept-1-0123456789ab",
+        ".app.etxtbsy-kept-1-012345678000",
         ".app.x.etxtbsy-was-1",
     };
     for (size_t i = 0; i < COUNT(others); i++)

@@ -191,7 +191,7 @@ static void print_detail(const struct found *found, bool all_seen)
         }
         break;
     case LITTER_YOUNG:
-        printf("less than a minute old: it may still be in the making");
+        printf("young: it may still be in the making, or its creator may live in another PID namespace (left for an hour)");
         break;
     case LITTER_FOREIGN:
         printf("no regular file with one name: not made by the library, so left alone");

@@ -29,6 +29,7 @@ struct birth {
     int old; /* the target, for what needs no right to read it */
     int caller_fd;
     int turn;      /* the target, locked while we look for others' stages and make our own */
+    unsigned origin;
     bool nameless; /* born without a name, so nobody can have seen it unlocked */
     bool locked, linked;
     struct statx file; /* the stage itself, when it is finished */
@@ -141,7 +142,8 @@ static uint64_t random_number(void)
 
 static void choose_name(struct birth *birth)
 {
-    stage_name_make(birth->name, base_of(birth->request->target), birth->request->kind, sys_getpid(), random_number());
+    uint64_t number = random_number() << STAGE_ORIGIN_BITS | birth->origin;
+    stage_name_make(birth->name, base_of(birth->request->target), birth->request->kind, sys_getpid(), number);
 }
 
 /* The names that are opened here are in /proc. */
@@ -433,7 +435,14 @@ static const char *go_through(struct birth *birth)
 static int create(const struct stage_request *request, const char **reason)
 {
     struct birth birth = {
-        .request = request, .known = known_reserve(), .dirfd = -1, .fd = -1, .old = -1, .caller_fd = -1, .turn = -1
+        .request = request,
+        .known = known_reserve(),
+        .origin = own_origin(),
+        .dirfd = -1,
+        .fd = -1,
+        .old = -1,
+        .caller_fd = -1,
+        .turn = -1,
     };
 
     *reason = go_through(&birth);

@@ -7,13 +7,13 @@
 #define MARK ".etxtbsy-"
 #define KEPT "kept-"
 #define WAS "was-"
-#define RANDOM_DIGITS 12
+#define DIGITS 12
 #define PID_DIGITS_MAX 10
-#define BASE_MAX (NAME_MAX - 1 - strlen(MARK) - strlen(KEPT) - 1 - PID_DIGITS_MAX - 1 - RANDOM_DIGITS)
+#define BASE_MAX (NAME_MAX - 1 - strlen(MARK) - strlen(KEPT) - 1 - PID_DIGITS_MAX - 1 - DIGITS)
 
 static const char kind_letters[][2] = { [STAGE_OF_BUSY] = "", [STAGE_OF_IDLE] = "i", [STAGE_OF_NEW] = "n" };
 
-void stage_name_make(char name[NAME_MAX + 1], const char *base, enum stage_kind kind, pid_t creator, uint64_t random)
+void stage_name_make(char name[NAME_MAX + 1], const char *base, enum stage_kind kind, pid_t creator, uint64_t number)
 {
     size_t length = strlen(base);
     struct text text = text_over(name, NAME_MAX + 1);
@@ -23,7 +23,7 @@ void stage_name_make(char name[NAME_MAX + 1], const char *base, enum stage_kind 
     text_add(&text, kind_letters[kind]);
     text_number(&text, (uint64_t)creator);
     text_add(&text, length > BASE_MAX ? "+" : "-");
-    text_hex(&text, random & (UINT64_C(0xffffffffffff)), RANDOM_DIGITS);
+    text_hex(&text, number & (UINT64_C(0xffffffffffff)), DIGITS);
 }
 
 void stage_name_keep(char kept[NAME_MAX + 1], const char *name)
@@ -41,11 +41,11 @@ void stage_name_keep(char kept[NAME_MAX + 1], const char *name)
 static bool parse(const char *name, const char *mark, struct stage_name *parsed)
 {
     size_t length = strlen(name);
-    if (name[0] != '.' || length > NAME_MAX || length < RANDOM_DIGITS + 1)
+    if (name[0] != '.' || length > NAME_MAX || length < DIGITS + 1)
         return false;
 
-    const char *separator = name + length - RANDOM_DIGITS - 1;
-    if ((*separator != '-' && *separator != '+') || strspn(separator + 1, "0123456789abcdef") != RANDOM_DIGITS)
+    const char *separator = name + length - DIGITS - 1;
+    if ((*separator != '-' && *separator != '+') || strspn(separator + 1, "0123456789abcdef") != DIGITS)
         return false;
 
     const char *digits = separator;
@@ -54,6 +54,10 @@ static bool parse(const char *name, const char *mark, struct stage_name *parsed)
     uint64_t pid;
     if (digits == separator || digits[0] == '0' || !text_to_number(digits, (size_t)(separator - digits), &pid) || pid > INT32_MAX)
         return false;
+
+    unsigned origin = 0;
+    for (const char *digit = name + length - STAGE_ORIGIN_BITS / 4; *digit; digit++)
+        origin = origin << 4 | (unsigned)(*digit <= '9' ? *digit - '0' : *digit - 'a' + 10);
 
     enum stage_kind kind = digits[-1] == 'i' ? STAGE_OF_IDLE : digits[-1] == 'n' ? STAGE_OF_NEW : STAGE_OF_BUSY;
     digits -= kind != STAGE_OF_BUSY;
@@ -65,6 +69,7 @@ static bool parse(const char *name, const char *mark, struct stage_name *parsed)
         .base_length = (size_t)(digits - name) - mark_length - 1,
         .whole = *separator == '-',
         .creator = (pid_t)pid,
+        .origin = origin,
     };
     return parsed->whole ? parsed->base_length <= BASE_MAX : parsed->base_length == BASE_MAX;
 }

@@ -1,5 +1,6 @@
 /*
- * The name of a stage: ".<base>.etxtbsy-<kind><pid>-<12 hex digits>", where base is the target's name and pid its creator's.
+ * The name of a stage: ".<base>.etxtbsy-<kind><pid>-<12 hex digits>", where base is the target's name and pid its creator's. The
+ * last three of the digits say in which PID namespace that is (0 where there is no /proc), the others are random.
  * It holds all that another process needs to finish the stage. A base that would make the name longer than NAME_MAX is cut,
  * and a "+" then stands for the last "-": only a process that knows the target otherwise can finish such a stage.
  *
@@ -29,9 +30,13 @@ struct stage_name {
     size_t base_length; /* the base starts behind the leading dot */
     bool whole;         /* false: the base was cut */
     pid_t creator;
+    unsigned origin; /* what the creator's number is one of: STAGE_ORIGIN_BITS of the PID namespace's */
 };
 
-void stage_name_make(char name[NAME_MAX + 1], const char *base, enum stage_kind kind, pid_t creator, uint64_t random);
+#define STAGE_ORIGIN_BITS 12
+
+/* `number` is what the digits are: see above. */
+void stage_name_make(char name[NAME_MAX + 1], const char *base, enum stage_kind kind, pid_t creator, uint64_t number);
 
 /*
  * Turns a stage's name into that of a file which nobody will take for a stage: the bytes in it could not be delivered, and

@@ -4,6 +4,7 @@
 
 #include "../sys/call.h"
 #include "../sys/directory.h"
+#include "../sys/process.h"
 
 struct known_use known_of(int fd)
 {
@@ -35,6 +36,11 @@ static bool is_asker(int fd)
 bool own_is_writers(int fd, const struct stage_known *known)
 {
     return !is_asker(fd) && own_is(fd, known);
+}
+
+unsigned own_origin(void)
+{
+    return process_namespace() & ((1U << STAGE_ORIGIN_BITS) - 1);
 }
 
 /* A file that we may not read can be asked through one for writing as well. */

@@ -26,6 +26,9 @@ int own_find(const struct stage_known *, enum own_which);
  */
 int own_reopen(const struct stage_known *, int flags);
 
+/* Which PID namespace this process is in, as the name of a stage has it. */
+unsigned own_origin(void);
+
 /* A description of our own for asking whether others hold the stage that `path` leads to; close-on-exec. */
 int own_open_asker(const char *path);
 

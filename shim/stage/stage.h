@@ -255,7 +255,7 @@ enum stage_litter {
     LITTER_HELD,    /* somebody still writes to it */
     LITTER_AWAITED, /* its creator lives, and may hold it or have to commit it. It isn't asked which: a creator that lets go at that
                        very moment would take the question's lock for a holder's */
-    LITTER_YOUNG,   /* and may be between its birth and its lock */
+    LITTER_YOUNG,   /* and may be between its birth and its lock; or its creator, in another PID namespace, may live */
     LITTER_FOREIGN, /* of a stage's name, but no regular file with one name: never made by us */
     LITTER_FAILED,  /* `error` */
     LITTER_KEPT,    /* bytes that couldn't be delivered, under the name that STAGE_FAILED gives them */
@@ -279,7 +279,8 @@ struct stage_listener {
 /*
  * Removes the stages in a directory that nobody holds and whose creator is no more (a creator may have to commit one that it
  * doesn't hold). `born_locked`: the file system has O_TMPFILE, so that none of them can be
- * between its birth and its lock; else those younger than a minute are left. The listener may be NULL.
+ * between its birth and its lock; else those younger than a minute are left. Of another PID namespace's, whose processes can't
+ * be seen, those younger than an hour are left. The listener may be NULL.
  * Returns 0, or -1 where the directory can't be read; keeps errno where there is no listener.
  */
 int stage_sweep(int dirfd, bool born_locked, const struct stage_listener *);

@@ -5,14 +5,16 @@
 #include "../sys/directory.h"
 #include "../sys/scratch.h"
 #include "name.h"
+#include "own.h"
 #include "stage.h"
 
-#define BIRTH_LIMIT_SECONDS 60
+#define BIRTH_SECONDS 60
+#define ELSEWHERE_SECONDS 3600
 
-static bool is_young(const struct statx *file)
+static bool is_young(const struct statx *file, int64_t seconds)
 {
     int64_t now = (int64_t)(clock_ns(CLOCK_REALTIME) / CLOCK_SECOND);
-    return file->stx_ctime.tv_sec > now - BIRTH_LIMIT_SECONDS;
+    return file->stx_ctime.tv_sec > now - seconds;
 }
 
 /* Ended, but nobody has waited for it: where process 1 doesn't, as in many a container, for good. */
@@ -29,6 +31,13 @@ static bool is_zombie(pid_t pid)
 static bool is_alive(pid_t pid)
 {
     return (sys_call(SYS_kill, pid, 0L) == 0 || errno != ESRCH) && !is_zombie(pid);
+}
+
+/* Another container's: whether its creator lives can't be seen from here. */
+static bool is_from_elsewhere(const struct stage_name *name)
+{
+    unsigned own = own_origin();
+    return name->origin && own && name->origin != own;
 }
 
 static enum stage_litter fail(struct stage_finding *finding)
@@ -67,7 +76,9 @@ static enum stage_litter sweep_one(struct stage_finding *finding, int dirfd, boo
         return LITTER_FOREIGN;
     if (alive)
         return LITTER_AWAITED;
-    if (!born_locked && is_young(&finding->file))
+    if (!born_locked && is_young(&finding->file, BIRTH_SECONDS))
+        return LITTER_YOUNG;
+    if (is_from_elsewhere(&finding->parsed) && is_young(&finding->file, ELSEWHERE_SECONDS))
         return LITTER_YOUNG;
     int fd = sys_openat(dirfd, finding->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
     if (fd < 0)

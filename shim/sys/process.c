@@ -90,6 +90,15 @@ pid_t process_parent(pid_t pid)
     return (pid_t)parent;
 }
 
+uint64_t process_namespace(void)
+{
+    int saved = errno;
+    struct statx file;
+    uint64_t number = sys_statx(AT_FDCWD, "/proc/self/ns/pid", 0, &file) == 0 ? file.stx_ino : 0;
+    errno = saved;
+    return number;
+}
+
 bool process_descends_from(pid_t ancestor)
 {
     const int generations_max = 64;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -36,6 +37,9 @@ unsigned process_threads(void);
 
 /* The parent of a process; 0 where there is none that we can see. */
 pid_t process_parent(pid_t);
+
+/* The number of this process's PID namespace, as /proc has it; 0 where there is no /proc. Keeps errno. */
+uint64_t process_namespace(void);
 
 /* Whether this is that process, or descends from it. */
 bool process_descends_from(pid_t);
