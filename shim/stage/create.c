@@ -36,11 +36,6 @@ struct birth {
     char name[NAME_MAX + 1];
 };
 
-static const char *base_of(const struct stage_target *target)
-{
-    return target->path + target->directory_length + 1;
-}
-
 static bool is_new(const struct birth *birth)
 {
     return birth->request->kind == STAGE_OF_NEW;
@@ -55,7 +50,7 @@ static const char *refusal_of_change(const struct birth *birth)
 static const char *find_target(const struct birth *birth)
 {
     struct statx now;
-    bool there = sys_statx(birth->dirfd, base_of(birth->request->target), AT_SYMLINK_NOFOLLOW, &now) == 0;
+    bool there = sys_statx(birth->dirfd, stage_base(birth->request->target), AT_SYMLINK_NOFOLLOW, &now) == 0;
     const struct statx *then = &birth->request->target->file;
     bool expected = is_new(birth) ? !there && errno == ENOENT : there && sys_same_file(&now, then);
     /* The number of an inode that was replaced may be the next one's: who goes on from what is there looks twice. */
@@ -92,7 +87,7 @@ static const char *find_obstacle(struct birth *birth)
     if (!S_ISREG(file->stx_mode))
         return "not-a-regular-file";
     if (file->stx_nlink > 1 && !birth->request->breaks_hard_links &&
-        file->stx_nlink > 1 + generation_links(birth->dirfd, base_of(birth->request->target), file))
+        file->stx_nlink > 1 + generation_links(birth->dirfd, stage_base(birth->request->target), file))
         return "hard-links";
     if (file->stx_attributes & file->stx_attributes_mask & STATX_ATTR_MOUNT_ROOT)
         return "mount-point";
@@ -114,7 +109,7 @@ static const char *take_turn(struct birth *birth)
 {
     const struct stage_request *request = birth->request;
     const struct statx *file = &request->target->file;
-    const char *base = base_of(request->target);
+    const char *base = stage_base(request->target);
     if (request->respects_locks && locks_of_others(birth->dirfd, base, file, LOCKS_ANY))
         return STAGE_LOCKED;
     if (!request->alone)
@@ -129,7 +124,7 @@ static const char *look_around(struct birth *birth)
 {
     if (!birth->request->alone || !is_new(birth))
         return NULL;
-    return others_hold_stage(birth->dirfd, base_of(birth->request->target)) ? STAGE_SERIALISED : find_target(birth);
+    return others_hold_stage(birth->dirfd, stage_base(birth->request->target)) ? STAGE_SERIALISED : find_target(birth);
 }
 
 static uint64_t random_number(void)
@@ -143,7 +138,7 @@ static uint64_t random_number(void)
 static void choose_name(struct birth *birth)
 {
     uint64_t number = random_number() << STAGE_ORIGIN_BITS | birth->origin;
-    stage_name_make(birth->name, base_of(birth->request->target), birth->request->kind, sys_getpid(), number);
+    stage_name_make(birth->name, stage_base(birth->request->target), birth->request->kind, sys_getpid(), number);
 }
 
 /* The names that are opened here are in /proc. */
@@ -183,7 +178,7 @@ static const char *open_target(struct birth *birth)
     struct statx now;
     if (is_new(birth))
         return NULL;
-    birth->old = sys_openat(birth->dirfd, base_of(target), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    birth->old = sys_openat(birth->dirfd, stage_base(target), O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
     if (birth->old < 0)
         return refusal_of_errno();
     return sys_fstat(birth->old, &now) == 0 && sys_same_file(&now, &target->file) ? NULL : refusal_of_change(birth);
@@ -198,7 +193,7 @@ static const char *copy_content(struct birth *birth)
 {
     if (!birth->request->keep)
         return NULL;
-    int old = copy_open(birth->dirfd, base_of(birth->request->target));
+    int old = copy_open(birth->dirfd, stage_base(birth->request->target));
     if (old < 0)
         return errno == EACCES ? "unreadable" : refusal_of_errno();
     struct statx now;
@@ -309,44 +304,15 @@ static const char *make_known(struct birth *birth)
     return path.full ? "path" : NULL;
 }
 
-/*
- * Opens the stage under its name, with the flags of somebody's open and no others: fcntl(F_GETFL) would show them. A descriptor
- * opened through that of a file born without a name would keep saying "(deleted)" (measured on 6.18). The name is looked at
- * first: behind a symbolic link or a FIFO that somebody has put there, an open could do harm.
- */
-static int open_named(int dirfd, const char *name, uint64_t device, uint64_t inode, int flags)
-{
-    char link[DESCRIPTOR_LINK_SIZE];
-    struct statx file;
-    int fd = -1, path = sys_openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-    if (path < 0)
-        return -1;
-    flags &= ~(O_CREAT | O_EXCL);
-    if (sys_fstat(path, &file) == 0 && file.stx_ino == inode && sys_device(&file) == device)
-        fd = flags & O_NOFOLLOW ? sys_openat_as(dirfd, name, flags, 0)
-                                : sys_openat_as(AT_FDCWD, descriptor_link(link, path), flags, 0);
-    sys_close_quietly(path);
-    return fd;
-}
-
-/* Gives a descriptor the lowest number that is free. */
-static int lower(int fd, int flags)
-{
-    int lowest = sys_fcntl(fd, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
-    int other = lowest < 0 || lowest > fd ? lowest : fd;
-    sys_close_quietly(other);
-    return other == fd ? lowest : fd;
-}
-
 static bool publish(const struct birth *birth)
 {
     const struct stage_target *target = birth->request->target;
     struct stage_generation *generation = is_new(birth) ? NULL : birth->request->generation;
     if (generation)
-        generation_keep(generation, birth->dirfd, target->path, base_of(target), &target->file);
-    bool published = place_rename(birth->dirfd, birth->name, base_of(target), sys_device(&birth->file), birth->file.stx_ino);
+        generation_keep(generation, birth->dirfd, target->path, stage_base(target), &target->file);
+    bool published = place_rename(birth->dirfd, birth->name, stage_base(target), sys_device(&birth->file), birth->file.stx_ino);
     if (generation)
-        generation_end(generation, birth->dirfd, base_of(target), published);
+        generation_end(generation, birth->dirfd, stage_base(target), published);
     return published;
 }
 
@@ -374,7 +340,7 @@ static const char *open_for_caller(struct birth *birth)
     bool closed = is_new(birth) && (birth->file.stx_mode & 0600) != 0600;
     if (closed && sys_fchmod(birth->fd, (birth->file.stx_mode & 07777) | 0600) < 0)
         return "attributes";
-    int fd = open_named(birth->dirfd, birth->name, sys_device(&birth->file), birth->file.stx_ino, flags);
+    int fd = own_open_named(birth->dirfd, birth->name, sys_device(&birth->file), birth->file.stx_ino, flags);
     if (fd < 0)
         return refusal_of_errno();
     if (closed && sys_fchmod(birth->fd, birth->file.stx_mode & 07777) < 0) {
@@ -460,69 +426,6 @@ static int create(const struct stage_request *request, const char **reason)
     return birth.caller_fd;
 }
 
-static bool is_of_target(const struct stage_known *known, const struct stage_target *target)
-{
-    if (!target->file.stx_mode)
-        return known->kind == STAGE_OF_NEW && !strcmp(known->target, target->path);
-    return known->target_inode == target->file.stx_ino && known->target_device == sys_device(&target->file);
-}
-
-/*
- * Whether the descriptor is of the stage of that very target, still. A process isn't told when another one finishes a stage, and
- * the number of the inode that it replaced may be another file's by now. Once the lock is taken nobody finishes it any more.
- */
-static bool is_stage_of(int fd, const struct stage_known *known, const struct stage_target *target)
-{
-    struct stage_name name;
-    struct statx file, opened;
-    char *path = scratch_map(PATH_MAX), *beside = scratch_map(PATH_MAX);
-    bool is = false;
-    if (path && beside && descriptor_path(fd, path, PATH_MAX) && stage_name_parse(text_base(path), &name) &&
-        stage_name_is_of(text_base(path), &name, base_of(target))) {
-        struct text text = text_over(beside, PATH_MAX);
-        text_bytes(&text, target->path, target->directory_length + 1);
-        text_add(&text, text_base(path));
-        is = !text.full && sys_fstat(fd, &opened) == 0 && opened.stx_ino == known->inode && sys_device(&opened) == known->device &&
-             sys_statx(AT_FDCWD, beside, AT_SYMLINK_NOFOLLOW, &file) == 0 && sys_same_file(&file, &opened);
-    }
-    scratch_unmap(path, PATH_MAX);
-    scratch_unmap(beside, PATH_MAX);
-    return is;
-}
-
-/* O_TRUNC empties what there is, as in place; not before it is certain what that is. */
-static bool empty(int fd)
-{
-    char link[DESCRIPTOR_LINK_SIZE];
-    int writer = sys_openat(AT_FDCWD, descriptor_link(link, fd), O_WRONLY | O_TRUNC | O_CLOEXEC, 0);
-    sys_close_quietly(writer);
-    return writer >= 0;
-}
-
-int stage_join(const struct stage_target *target, int flags)
-{
-    int fd = -1;
-    for (struct known_use use = { 0 }; fd < 0 && (use = known_next(use.slot)).slot;) {
-        struct stage_known *known = use.slot;
-        if (known->error || !is_of_target(known, target))
-            continue;
-        /* A moved directory, or a chroot, hides the path, not the descriptor. */
-        fd = open_named(AT_FDCWD, known->path, known->device, known->inode, flags & ~O_TRUNC);
-        if (fd >= 0 && sys_flock(fd, LOCK_SH | LOCK_NB) < 0) {
-            sys_close(fd);
-            fd = -1;
-        }
-        fd = fd < 0 ? own_reopen(known, flags & ~O_TRUNC) : lower(fd, flags);
-        if (fd >= 0 && (!is_stage_of(fd, known, target) || (flags & O_TRUNC && !empty(fd)))) {
-            sys_close(fd);
-            fd = -1;
-        }
-        if (fd >= 0)
-            known->pending = false; /* this process writes again */
-    }
-    return fd;
-}
-
 int stage_create(const struct stage_request *request, const char **reason)
 {
     stage_forget_gone();
@@ -535,12 +438,4 @@ int stage_create(const struct stage_request *request, const char **reason)
         *request->joined = true;
     claim_end(&claim);
     return fd;
-}
-
-void stage_join_opened(int fd)
-{
-    int saved = errno;
-    if (stage_is(fd))
-        sys_flock(fd, LOCK_SH | LOCK_NB);
-    errno = saved;
 }

@@ -51,6 +51,22 @@ int own_open_asker(const char *path)
     return fd < 0 && errno == EACCES ? sys_openat(AT_FDCWD, path, O_WRONLY | flags, 0) : fd;
 }
 
+/* The name is looked at first: behind a symbolic link or a FIFO that somebody has put there, an open could do harm. */
+int own_open_named(int dirfd, const char *name, uint64_t device, uint64_t inode, int flags)
+{
+    char link[DESCRIPTOR_LINK_SIZE];
+    struct statx file;
+    int fd = -1, path = sys_openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+    if (path < 0)
+        return -1;
+    flags &= ~(O_CREAT | O_EXCL);
+    if (sys_fstat(path, &file) == 0 && file.stx_ino == inode && sys_device(&file) == device)
+        fd = flags & O_NOFOLLOW ? sys_openat_as(dirfd, name, flags, 0)
+                                : sys_openat_as(AT_FDCWD, descriptor_link(link, path), flags, 0);
+    sys_close_quietly(path);
+    return fd;
+}
+
 /* Where that can't be asked, no: who is passed on needs more care than who isn't. */
 static bool is_close_on_exec(int fd)
 {

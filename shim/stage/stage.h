@@ -44,6 +44,12 @@ struct stage_target {
     char path[PATH_MAX];     /* absolute, without symbolic links, as the kernel knows it */
 };
 
+/* Its name in its directory. */
+static inline const char *stage_base(const struct stage_target *target)
+{
+    return target->path + target->directory_length + 1;
+}
+
 /*
  * Finds what `path` leads to, symbolic links followed unless `flags` has O_NOFOLLOW, `resolve` as in openat2(2).
  * Returns 0, or -1 with errno.

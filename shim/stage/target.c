@@ -80,7 +80,7 @@ int stage_resolve_new(struct stage_target *target, int dirfd, const char *path, 
 bool stage_is_target(const struct stage_target *target)
 {
     struct stage_name name;
-    return stage_name_parse(target->path + target->directory_length + 1, &name);
+    return stage_name_parse(stage_base(target), &name);
 }
 
 bool stage_is_swap_file(const struct stage_target *target)
