@@ -42,6 +42,8 @@ static const struct scene {
     { "child_is_waited_for_by_number", "replaced" },
     { "exec_closes", "replaced" },
     { "exec_fails", "replaced" },
+    { "starts_from_bad_addresses", "replaced" },
+    { "asks_by_bad_paths", "replaced" },
     { "exec_keeps", "replaced" },
     { "exec_of_a_static_program", "published-early" },
     { "vfork_child_writes", "replaced" },

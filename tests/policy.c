@@ -139,6 +139,13 @@ Test(starting, leaves_a_mere_check_to_the_kernel)
     free(expected);
 }
 
+Test(starting, reads_no_environment_that_cannot_be_read)
+{
+    expect_play(&place, NULL, "with_a_bad_environment", "Bad address\n");
+    hold_open(place.target, -1);
+    expect_play(&place, "ETXTBSY_EXEC_MAX_WAIT=50ms", "with_a_bad_environment", "Text file busy\n");
+}
+
 Test(starting, gives_up_at_once_on_its_own_descriptor_and_names_it)
 {
     expect_play(&place, NULL, "held_by_itself", "Text file busy\n");

@@ -38,10 +38,13 @@ static int answer64(int result, int fd, struct stat64 *file)
     return result;
 }
 
-/* A call that has a path is about the descriptor itself only with AT_EMPTY_PATH and an empty path. */
-static bool is_of_descriptor(const char *path, int flags)
+/*
+ * A call that has a path is about the descriptor itself only with AT_EMPTY_PATH and an empty path, which is looked at when the
+ * kernel could read it.
+ */
+static bool is_of_descriptor(int result, const char *path, int flags)
 {
-    return (flags & AT_EMPTY_PATH) && (!path || !*path);
+    return result == 0 && (flags & AT_EMPTY_PATH) && (!path || !*path);
 }
 
 #if __GLIBC_PREREQ(2, 33)
@@ -68,13 +71,13 @@ int wrap_fstat64(int fd, struct stat64 *file)
 int wrap_fstatat(int dirfd, const char *path, struct stat *file, int flags)
 {
     int result = NEXT(fstatat)(dirfd, path, file, flags);
-    return unlikely(stage_known_count) && is_of_descriptor(path, flags) ? answer(result, dirfd, file) : result;
+    return unlikely(stage_known_count) && is_of_descriptor(result, path, flags) ? answer(result, dirfd, file) : result;
 }
 
 int wrap_fstatat64(int dirfd, const char *path, struct stat64 *file, int flags)
 {
     int result = NEXT(fstatat64)(dirfd, path, file, flags);
-    return unlikely(stage_known_count) && is_of_descriptor(path, flags) ? answer64(result, dirfd, file) : result;
+    return unlikely(stage_known_count) && is_of_descriptor(result, path, flags) ? answer64(result, dirfd, file) : result;
 }
 #endif
 
@@ -91,20 +94,20 @@ int wrap___fxstat64(int version, int fd, struct stat64 *file)
 int wrap___fxstatat(int version, int dirfd, const char *path, struct stat *file, int flags)
 {
     int result = NEXT(__fxstatat)(version, dirfd, path, file, flags);
-    return unlikely(stage_known_count) && is_of_descriptor(path, flags) ? answer(result, dirfd, file) : result;
+    return unlikely(stage_known_count) && is_of_descriptor(result, path, flags) ? answer(result, dirfd, file) : result;
 }
 
 int wrap___fxstatat64(int version, int dirfd, const char *path, struct stat64 *file, int flags)
 {
     int result = NEXT(__fxstatat64)(version, dirfd, path, file, flags);
-    return unlikely(stage_known_count) && is_of_descriptor(path, flags) ? answer64(result, dirfd, file) : result;
+    return unlikely(stage_known_count) && is_of_descriptor(result, path, flags) ? answer64(result, dirfd, file) : result;
 }
 
 int wrap_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *file)
 {
     struct stage_identity identity;
     int result = NEXT(statx)(dirfd, path, flags, mask, file);
-    if (unlikely(stage_known_count) && is_of_descriptor(path, flags) && find_identity(result, dirfd, &identity)) {
+    if (unlikely(stage_known_count) && is_of_descriptor(result, path, flags) && find_identity(result, dirfd, &identity)) {
         file->stx_dev_major = identity.major;
         file->stx_dev_minor = identity.minor;
         file->stx_ino = identity.inode;
@@ -131,6 +134,6 @@ int wrap___fstat64_time64(int fd, struct stat_time64 *file)
 int wrap___fstatat64_time64(int dirfd, const char *path, struct stat_time64 *file, int flags)
 {
     int result = NEXT(__fstatat64_time64)(dirfd, path, file, flags);
-    return unlikely(stage_known_count) && is_of_descriptor(path, flags) ? answer_time64(result, dirfd, file) : result;
+    return unlikely(stage_known_count) && is_of_descriptor(result, path, flags) ? answer_time64(result, dirfd, file) : result;
 }
 #endif

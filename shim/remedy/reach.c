@@ -10,6 +10,7 @@
 #include "../sys/lasting.h"
 #include "../sys/next.h"
 #include "../sys/process.h"
+#include "../sys/readable.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
 
@@ -53,7 +54,7 @@ bool reach_candidate(const struct run *run, char *candidate)
 {
     int saved = errno;
     bool found = false;
-    if (!run->path) { /* EFAULT is the kernel's to say */
+    if (!readable_text(run->path)) { /* EFAULT is the kernel's to say */
         found = false;
     } else if (run->flags & AT_EMPTY_PATH && !*run->path) {
         candidate[0] = '\0';

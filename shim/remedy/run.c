@@ -4,6 +4,7 @@
 
 #include "../sys/image.h"
 #include "../sys/process.h"
+#include "../sys/readable.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
 #include "intervention.h"
@@ -94,7 +95,8 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
 
     intervention_begin_wait(intervention, WAIT_FOR_HOLDERS);
     if (!run->spawns && wait->bounds.max_wait_ns) {
-        if (reach_extends_to(run, intervention->candidate))
+        /* The kernel finds the file busy before it looks at the environment. */
+        if (readable_list(run->envp) && reach_extends_to(run, intervention->candidate))
             environment_copy(&copy, run->envp);
         if (!copy.entries)
             intervention_say(intervention, "wait", "waiting", "transient");
@@ -262,7 +264,8 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
 
 int run_program(struct run *run, run_attempt *attempt)
 {
-    if (unlikely(stage_known_count))
+    /* What can't be read is the kernel's to say, or what else is wrong: nothing starts. */
+    if (unlikely(stage_known_count) && readable_text(run->path) && readable_list(run->envp))
         return run_with_stages(run, attempt);
     return run_attempts(run, attempt);
 }

@@ -392,6 +392,49 @@ static void exec_fails(void)
     must(close(one) == 0 && close(two) == 0 && close(apart) == 0);
 }
 
+static void say_start(const char *how, int error)
+{
+    printf("%s: %s\n", how, strerror(error));
+}
+
+/* Addresses that the kernel can't read: in no page, and in one that begins behind the last word that there is. */
+static void starts_from_bad_addresses(void)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(pages != MAP_FAILED && mprotect(pages + page, page, PROT_NONE) == 0);
+    char **unended = (char **)(pages + page) - 1, *bad = (char *)8, *argv[] = { "true", NULL };
+    *unended = "A=b";
+    char *const paths[] = { bad, NULL, pages + page, (char *)unended, "/bin/true", "/nowhere" };
+    char **environments[] = { environ, (char **)bad, unended, (char *[]){ "A=b", bad, NULL } };
+    int fd = open_new(O_CLOEXEC);
+    put(fd, "text");
+    for (int i = 0; i < 6; i++)
+        for (int j = i < 4 ? 0 : 1; j < 4; j++) {
+            pid_t pid;
+            say_start("execve", execve(paths[i], argv, environments[j]) < 0 ? errno : 0);
+            say_start("syscall", syscall(SYS_execve, paths[i], argv, environments[j]) < 0 ? errno : 0);
+            say_start("posix_spawn", posix_spawn(&pid, paths[i], NULL, NULL, argv, environments[j]));
+        }
+    say_start("execvpe", execvpe("true", argv, unended) < 0 ? errno : 0);
+    say_start("execv", execv("/bin/true", (char **)bad) < 0 ? errno : 0);
+    must(close(fd) == 0);
+}
+
+/* The kernel reads a path before it finds that it should be an empty one. */
+static void asks_by_bad_paths(void)
+{
+    struct stat file;
+    struct statx more;
+    int fd = open_new(0);
+    put(fd, "text");
+    for (uintptr_t address = 8; address < 10000; address += 4096) {
+        printf("%d\n", fstatat(fd, (char *)address, &file, AT_EMPTY_PATH) < 0 ? errno : 0);
+        printf("%d\n", statx(fd, (char *)address, AT_EMPTY_PATH, STATX_BASIC_STATS, &more) < 0 ? errno : 0);
+    }
+    must(close(fd) == 0);
+}
+
 static void exec_keeps(void)
 {
     int fd = open_new(0);
@@ -1375,6 +1418,8 @@ static const struct scene scenes[] = {
     SCENE(killed_writer_is_waited_for_by_number),
     SCENE(exec_closes),
     SCENE(exec_fails),
+    SCENE(starts_from_bad_addresses),
+    SCENE(asks_by_bad_paths),
     SCENE(exec_keeps),
     SCENE(exec_of_a_static_program),
     SCENE(vfork_child_writes),

@@ -100,6 +100,14 @@ static void only_checked(void)
     }
 }
 
+/* Which the kernel looks at when it has found the file busy or not. */
+static void with_a_bad_environment(void)
+{
+    char **volatile bad = (char **)8;
+    execve(target, arguments("never"), bad);
+    printf("%s\n", strerror(errno));
+}
+
 /* What a search along PATH does, at its plainest. */
 static void in_a_row(void)
 {
@@ -308,12 +316,19 @@ static void vfork_memory(void)
 }
 
 static const struct scene scenes[] = {
-    SCENE(held_by_itself),   SCENE(held_by_another_thread),
-    SCENE(in_a_vfork_child), SCENE(among_signals),
-    SCENE(cancelled),        SCENE(killed),
-    SCENE(io_uring),         SCENE(race),
-    SCENE(redirect_storm),   SCENE(vfork_memory),
-    SCENE(in_a_row),         SCENE(only_checked),
+    SCENE(held_by_itself),
+    SCENE(held_by_another_thread),
+    SCENE(in_a_vfork_child),
+    SCENE(among_signals),
+    SCENE(cancelled),
+    SCENE(killed),
+    SCENE(io_uring),
+    SCENE(race),
+    SCENE(redirect_storm),
+    SCENE(vfork_memory),
+    SCENE(in_a_row),
+    SCENE(only_checked),
+    SCENE(with_a_bad_environment),
 };
 
 int main(int argc, char **argv)
