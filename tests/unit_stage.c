@@ -37,8 +37,10 @@
 #define NOBODY 65534
 #ifdef SYS_fcntl64
 #define FCNTL SYS_fcntl64
+#define LSEEK SYS__llseek
 #else
 #define FCNTL SYS_fcntl
+#define LSEEK SYS_lseek
 #endif
 
 /* ---- faults ----------------------------------------------------------------------------------------------------------------- */
@@ -690,6 +692,13 @@ Test(stage, of_a_name_as_long_as_can_be)
     cr_expect_eq(each_name(NULL), 2);
 }
 
+static int copy_all(int from, int to, int64_t length)
+{
+    struct statx file;
+    cr_assert_eq(statx(from, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &file), 0);
+    return stage_copy(from, &file, to, length);
+}
+
 Test(stage, copies_where_the_file_system_helps_and_where_it_does_not)
 {
     static char old[300000], new[300001];
@@ -704,6 +713,7 @@ Test(stage, copies_where_the_file_system_helps_and_where_it_does_not)
         { SYS_copy_file_range, 1, ENOSYS },
         { SYS_copy_file_range, 1, EINTR },
         { SYS_copy_file_range, 2, EINVAL },
+        { LSEEK, 1, EIO }, /* a file without holes isn't asked for them */
     };
     for (size_t i = 0; i < sizeof old; i++)
         old[i] = (char)(i * 31 + i / 251);
@@ -713,13 +723,57 @@ Test(stage, copies_where_the_file_system_helps_and_where_it_does_not)
         cr_assert_eq(write(fd, old, sizeof old), (ssize_t)sizeof old);
         lseek(fd, 0, SEEK_SET);
         fail(rows[i].number, rows[i].nth, rows[i].error);
-        cr_expect_eq(stage_copy(fd, to, INT64_MAX), 0, "row %zu", i);
+        cr_expect_eq(copy_all(fd, to, INT64_MAX), 0, "row %zu", i);
         fail_no_more();
         cr_expect_eq(pread(to, new, sizeof new, 0), (ssize_t)sizeof old, "row %zu", i);
         cr_expect_eq(memcmp(old, new, sizeof old), 0, "row %zu", i);
         close(fd);
         close(to);
     }
+}
+
+Test(stage, copies_holes_as_holes_where_they_can_be_told)
+{
+    enum { SIZE = 16 << 20, MIDDLE = 8 << 20, PIECE = 100000 };
+    static char old[SIZE], new[SIZE];
+    static const int64_t lengths[] = {
+        INT64_MAX, SIZE, SIZE + 1, SIZE - 1, MIDDLE + PIECE, MIDDLE + 5, MIDDLE, MIDDLE - 1, 70000, 1
+    };
+    static const struct {
+        long number;
+        unsigned nth, times;
+        int error;
+        bool fills;
+    } rows[] = {
+        { 0, 0, 0, 0, false },         { SYS_copy_file_range, 1, 100, EXDEV, false }, { SYS_copy_file_range, 2, 1, EXDEV, false },
+        { LSEEK, 1, 2, EINVAL, true }, /* to find data, and a hole */
+        { LSEEK, 2, 1, EINVAL, true },
+    };
+    struct stat file;
+    int fd = open("from", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    for (int at = 0; at < SIZE; at += MIDDLE) {
+        memset(old + at, 'x', PIECE);
+        cr_assert_eq(pwrite(fd, old + at, PIECE, at), PIECE);
+    }
+    cr_assert_eq(ftruncate(fd, SIZE), 0);
+    cr_assert_eq(fstat(fd, &file), 0);
+    bool has_holes = file.st_blocks < SIZE / 2 / 512;
+    no_clone = true;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t j = 0; j < COUNT(lengths); j++) {
+            int to = open("to", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+            ssize_t length = (ssize_t)(lengths[j] < SIZE ? lengths[j] : SIZE);
+            lseek(fd, 0, SEEK_SET);
+            fail_often(rows[i].number, rows[i].nth, rows[i].times, rows[i].error);
+            cr_expect_eq(copy_all(fd, to, lengths[j]), 0, "row %zu, %zd", i, length);
+            fail_no_more();
+            cr_expect_eq(pread(to, new, sizeof new, 0), length, "row %zu, %zd", i, length);
+            cr_expect_eq(memcmp(old, new, (size_t)length), 0, "row %zu, %zd", i, length);
+            cr_assert_eq(fstat(to, &file), 0);
+            cr_expect(rows[i].fills || !has_holes || file.st_blocks < SIZE / 2 / 512, "row %zu, %zd: filled", i, length);
+            close(to);
+        }
+    close(fd);
 }
 
 /* ---- what is refused -------------------------------------------------------------------------------------------------------- */

@@ -200,7 +200,7 @@ static const char *copy_content(struct birth *birth)
     const char *reason = NULL;
     if (sys_fstat(old, &now) < 0 || !sys_same_file(&now, &birth->request->target->file))
         reason = refusal_of_change(birth);
-    else if (stage_copy(old, birth->fd, birth->request->keep) < 0)
+    else if (stage_copy(old, &now, birth->fd, birth->request->keep) < 0)
         reason = refusal_of("unreadable");
     sys_close_quietly(old);
     return reason;
