@@ -2,9 +2,13 @@
  * Every scene of tests/programs/cases.c on a busy file under the shim, compared with the same scene on an idle file without.
  */
 #include <fcntl.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +67,10 @@ static const struct scene {
     { "errno_stays", "replaced" },
     { "restricted_by_landlock", "published-early" },
     { "restricted_by_seccomp", "published-early" },
+    { "restricted_by_prctl", "published-early" },
+    { "restricted_strictly", "published-early" },
+    { "in_a_user_namespace_of_its_own", "published-early" },
+    { "without_capabilities", "published-early" },
     { "asks_seccomp", "replaced" },
     { "append_stream", "replaced" },
     { "converting_stream", "replaced" },
@@ -189,6 +197,64 @@ ParameterizedTest(int *number, cases, a_busy_file_ends_as_an_idle_one, .timeout 
     struct result busy = play(&place, WITH_SHIM, NULL, scene->name);
     expect_same(&expected, &busy, scene->name, "busy");
     expect_outcomes(&place, scene);
+    place_remove(&place);
+}
+
+/* ---- rights that are given up past libc, by number ---- */
+
+Test(cases, who_gives_up_rights_by_number_has_his_file_in_place_before, .timeout = 60)
+{
+    static const struct {
+        int number;
+        long first, second;
+        const char *outcome;
+    } rows[] = {
+#define SETTLES "published-early"
+        { SYS_setuid, -1, 0, SETTLES },
+        { SYS_setreuid, -1, -1, SETTLES },
+        { SYS_setresuid, -1, -1, SETTLES },
+        { SYS_setfsuid, -1, 0, SETTLES },
+        { SYS_setgid, -1, 0, SETTLES },
+        { SYS_setregid, -1, -1, SETTLES },
+        { SYS_setresgid, -1, -1, SETTLES },
+        { SYS_setfsgid, -1, 0, SETTLES },
+        { SYS_setgroups, -1, 0, SETTLES },
+#ifdef __i386__
+        { SYS_setuid32, -1, 0, SETTLES },
+        { SYS_setreuid32, -1, -1, SETTLES },
+        { SYS_setresuid32, -1, -1, SETTLES },
+        { SYS_setfsuid32, -1, 0, SETTLES },
+        { SYS_setgid32, -1, 0, SETTLES },
+        { SYS_setregid32, -1, -1, SETTLES },
+        { SYS_setresgid32, -1, -1, SETTLES },
+        { SYS_setfsgid32, -1, 0, SETTLES },
+        { SYS_setgroups32, -1, 0, SETTLES },
+#endif
+        { SYS_capset, 0, 0, SETTLES },
+        { SYS_chroot, 0, 0, SETTLES },
+        { SYS_pivot_root, 0, 0, SETTLES },
+        { SYS_unshare, CLONE_NEWUSER | 1, 0, SETTLES },
+        { SYS_unshare, CLONE_FILES, 0, "replaced" },
+        { SYS_setns, -1, 0, SETTLES },
+        { SYS_setns, -1, CLONE_NEWNS | CLONE_NEWNET, SETTLES },
+        { SYS_setns, -1, CLONE_NEWNET, "replaced" },
+        { SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, SETTLES },
+        { SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_DISABLED, "replaced" },
+        { SYS_prctl, PR_SET_DUMPABLE, 1, "replaced" },
+    };
+    struct place place;
+    char environment[100];
+    place_make(&place);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        place_reset(&place);
+        run_busy(place.target);
+        snprintf(environment, sizeof environment, "CALL=%d,%ld,%ld", rows[i].number, rows[i].first, rows[i].second);
+        struct result result = play(&place, WITH_SHIM, environment, "gives_up_rights_by_number");
+        char *content = read_file(place.target, NULL);
+        cr_expect_eq(result.status, 0, "%s: %s", environment, result.err);
+        cr_expect_str_eq(content, "text", "%s: %s", environment, content);
+        cr_expect_eq(log_count(&place, "outcome", rows[i].outcome), 1, "%s: not %s", environment, rows[i].outcome);
+    }
     place_remove(&place);
 }
 

@@ -67,6 +67,9 @@ next_function next_find(next_slot *slot, const char *name);
  * signal; after a wait for a child.
  */
 void preload_settle(const char *op);
+void preload_settle_unshare(const char *op, int flags);
+void preload_settle_setns(const char *op, int kind);
+void preload_settle_prctl(const char *op, int option, unsigned long value);
 void preload_kill(pid_t target, int number);
 pid_t preload_waited(pid_t, const int *status);
 

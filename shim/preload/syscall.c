@@ -242,8 +242,40 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
                                    .envp = (char *const *)d,
                                    .flags = (int)e },
                      attempt_execveat);
+    case SYS_setuid:
+    case SYS_setreuid:
+    case SYS_setresuid:
+    case SYS_setfsuid:
+    case SYS_setgid:
+    case SYS_setregid:
+    case SYS_setresgid:
+    case SYS_setfsgid:
+    case SYS_setgroups:
+#ifdef __i386__
+    case SYS_setuid32:
+    case SYS_setreuid32:
+    case SYS_setresuid32:
+    case SYS_setfsuid32:
+    case SYS_setgid32:
+    case SYS_setregid32:
+    case SYS_setresgid32:
+    case SYS_setfsgid32:
+    case SYS_setgroups32:
+#endif
+    case SYS_capset:
+    case SYS_chroot:
+    case SYS_pivot_root:
     case SYS_landlock_restrict_self: /* what it forbids from then on may be the rename, and the look for who holds the file */
         preload_settle("syscall");
+        break;
+    case SYS_unshare:
+        preload_settle_unshare("syscall", (int)a);
+        break;
+    case SYS_setns:
+        preload_settle_setns("syscall", (int)b);
+        break;
+    case SYS_prctl:
+        preload_settle_prctl("syscall", (int)a, (unsigned long)b);
         break;
     case SYS_seccomp:
         if ((unsigned)a <= SECCOMP_SET_MODE_FILTER)

@@ -8,12 +8,14 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stddef.h>
@@ -39,6 +41,7 @@
 #endif
 
 extern char **environ;
+int capset(void *, const void *); /* which has no header in libc */
 
 static void put(int fd, const char *text)
 {
@@ -699,21 +702,80 @@ static void restricted_by_landlock(void)
 }
 
 /* The system calls by which a name is changed, and files are opened, are answered with EACCES. */
+static struct sock_filter no_names[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 3, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_linkat, 2, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 1, 0),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+};
+static struct sock_fprog no_names_program = { sizeof no_names / sizeof *no_names, no_names };
+
 static void restricted_by_seccomp(void)
 {
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 3, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_linkat, 2, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
-    };
-    struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
     int fd = open_new(0);
     must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-    must_or_lack(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
+    must_or_lack(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &no_names_program));
     put(fd, "text");
+    must(close(fd) == 0);
+}
+
+static void restricted_by_prctl(void)
+{
+    int fd = open_new(0);
+    must(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    must_or_lack(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &no_names_program));
+    put(fd, "text");
+    must(close(fd) == 0);
+}
+
+/* Nothing is allowed but to read, to write and to end. */
+static void restricted_strictly(void)
+{
+    int fd = open_new(0);
+    must_or_lack(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
+    put(fd, "text");
+    syscall(SYS_exit, 0);
+}
+
+/* In a directory that is another's, so that root needs a capability to rename there. */
+static int open_among_anothers(void)
+{
+    char *directory = strndup(target, (size_t)(strrchr(target, '/') - target));
+    if (geteuid() != 0)
+        exit(LACKED);
+    must(chown(directory, 1234, 1234) == 0);
+    return open_new(0);
+}
+
+static void in_a_user_namespace_of_its_own(void)
+{
+    int fd = open_among_anothers();
+    if (unshare(CLONE_NEWUSER) < 0)
+        exit(LACKED);
+    put(fd, "text");
+    must(close(fd) == 0);
+}
+
+static void without_capabilities(void)
+{
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct none[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+    int fd = open_among_anothers();
+    must(capset(&header, none) == 0);
+    put(fd, "text");
+    must(close(fd) == 0);
+}
+
+/* Not a scene of the comparison: a system call, and two arguments, are told by a variable. It may fail. */
+static void gives_up_rights_by_number(void)
+{
+    long number, first, second;
+    must(sscanf(getenv("CALL"), "%ld,%ld,%ld", &number, &first, &second) == 3);
+    int fd = open_new(0);
+    put(fd, "text");
+    syscall(number, first, second, -1L);
     must(close(fd) == 0);
 }
 
@@ -1440,6 +1502,11 @@ static const struct scene scenes[] = {
     SCENE(errno_stays),
     SCENE(restricted_by_landlock),
     SCENE(restricted_by_seccomp),
+    SCENE(restricted_by_prctl),
+    SCENE(restricted_strictly),
+    SCENE(in_a_user_namespace_of_its_own),
+    SCENE(without_capabilities),
+    SCENE(gives_up_rights_by_number),
     SCENE(asks_seccomp),
     SCENE(append_stream),
     SCENE(converting_stream),
