@@ -44,6 +44,7 @@ static const struct scene {
     { "parent_is_last", "replaced" },
     { "child_is_killed", "pending replaced" },
     { "child_is_waited_for_by_number", "replaced" },
+    { "child_is_told_of_by_number", "replaced" },
     { "exec_closes", "replaced" },
     { "exec_fails", "replaced" },
     { "starts_from_bad_addresses", "replaced" },

@@ -278,6 +278,7 @@ Test(deaths, of_a_child_are_seen_by_its_parent, .timeout = 60)
     expect_end("{ echo begin; sh -c 'echo half; kill -9 $$'; } > $TARGET; :", NULL, "writer-killed");
     expect_end("sh -c 'kill -9 $$' > $TARGET; :", NULL, "writer-killed");
     expect_end("$BUILD/tests/cases killed_writer_is_waited_for_by_number x > $TARGET; :", NULL, "writer-killed");
+    expect_end("$BUILD/tests/cases killed_writer_is_told_of_by_number x > $TARGET; :", NULL, "writer-killed");
     /* Who goes on writing has taken note of it. */
     expect_end("{ sh -c 'echo half; kill -9 $$'; echo end; } > $TARGET; :", "half\nend\n", NULL);
     expect_end("{ sh -c 'kill -9 $$'; echo all; } > $TARGET; :", "all\n", NULL);

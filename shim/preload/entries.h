@@ -72,6 +72,7 @@ void preload_settle_setns(const char *op, int kind);
 void preload_settle_prctl(const char *op, int option, unsigned long value);
 void preload_kill(pid_t target, int number);
 pid_t preload_waited(pid_t, const int *status);
+int preload_told(int result, const siginfo_t *);
 
 /* All but the shortest way of a wrapper, apart from it: so that it needs no stack, and is a load, a branch and a jump. */
 #define ASIDE static __attribute__((noinline, cold))

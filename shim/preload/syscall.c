@@ -124,6 +124,14 @@ static long wait_by(long number, long which, int *status, long options, long usa
     return preload_waited((pid_t)call(number, which, (long)status, options, usage, 0, 0), status);
 }
 
+/* The same; libc's waitid has no place for the usage. */
+static long wait_by_id(long kind, long which, siginfo_t *info, long options, long usage)
+{
+    siginfo_t own = { 0 };
+    info = info ? info : &own;
+    return preload_told((int)call(SYS_waitid, kind, which, (long)info, options, usage, 0), info);
+}
+
 /* The length as a number, and as the words that it came in. */
 static long truncate_to(long number, const char *path, int64_t length, long b, long c)
 {
@@ -214,6 +222,8 @@ long wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 #endif
     case SYS_wait4:
         return wait_by(number, a, (int *)b, c, d);
+    case SYS_waitid:
+        return wait_by_id(a, b, (siginfo_t *)c, d, e);
     case SYS_kill:
         preload_kill((pid_t)a, (int)b);
         break;

@@ -13,6 +13,21 @@ pid_t preload_waited(pid_t pid, const int *status)
     return pid;
 }
 
+int preload_told(int result, const siginfo_t *info)
+{
+    if (unlikely(stage_known_count) && result == 0 && info->si_pid > 0)
+        switch (info->si_code) {
+        case CLD_EXITED:
+        case CLD_KILLED:
+        case CLD_DUMPED:
+            stage_writer_ended(info->si_pid, info->si_code != CLD_EXITED);
+            break;
+        default:
+            break;
+        }
+    return result;
+}
+
 pid_t wrap_wait(int *status)
 {
     int own = 0;
@@ -59,18 +74,7 @@ int wrap_waitid(idtype_t kind, id_t which, siginfo_t *info, int options)
 {
     siginfo_t own = { 0 };
     info = info ? info : &own;
-    int result = NEXT(waitid)(kind, which, info, options);
-    if (unlikely(stage_known_count) && result == 0 && info->si_pid > 0)
-        switch (info->si_code) {
-        case CLD_EXITED:
-        case CLD_KILLED:
-        case CLD_DUMPED:
-            stage_writer_ended(info->si_pid, info->si_code != CLD_EXITED);
-            break;
-        default:
-            break;
-        }
-    return result;
+    return preload_told(NEXT(waitid)(kind, which, info, options), info);
 }
 
 #ifdef HAS_TIME64_NAMES

@@ -358,14 +358,50 @@ static void child_is_waited_for_by_number(void)
     must(close(fd) == 0);
 }
 
-/* Not a scene of the comparison: who has written half of its output is killed. */
-static void killed_writer_is_waited_for_by_number(void)
+/* The usage is the fifth argument, which libc's waitid hasn't got. */
+static void child_is_told_of_by_number(void)
+{
+    struct rusage usage = { .ru_maxrss = -1 };
+    siginfo_t info = { 0 };
+    int fd = open_new(0), ends[2];
+    must(pipe(ends) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[1]);
+        until_closed(ends[0]);
+        put(fd, "child ");
+        _exit(7);
+    }
+    must(syscall(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG, NULL) == 0 && info.si_pid == 0);
+    must(close(ends[0]) == 0 && close(ends[1]) == 0);
+    must(syscall(SYS_waitid, P_PID, pid, NULL, WEXITED | WNOWAIT, NULL) == 0);
+    must(syscall(SYS_waitid, P_PID, pid, &info, WEXITED, &usage) == 0 && info.si_pid == pid && info.si_status == 7);
+    must(usage.ru_maxrss != -1);
+    must(syscall(SYS_waitid, P_PID, pid, &info, WEXITED, NULL) == -1 && errno == ECHILD);
+    put(fd, "parent");
+    must(close(fd) == 0);
+}
+
+/* Writes half of its output, and is killed. */
+static pid_t fork_to_be_killed(void)
 {
     pid_t pid = fork();
     if (pid == 0) {
         execl("/bin/sh", "sh", "-c", "echo half; kill -9 $$", (char *)NULL);
         _exit(1);
     }
+    return pid;
+}
+
+/* Not scenes of the comparison. */
+static void killed_writer_is_told_of_by_number(void)
+{
+    must(syscall(SYS_waitid, P_PID, fork_to_be_killed(), NULL, WEXITED, NULL) == 0);
+}
+
+static void killed_writer_is_waited_for_by_number(void)
+{
+    pid_t pid = fork_to_be_killed();
     must(syscall(SYS_wait4, pid, NULL, 0, NULL) == pid);
 }
 
@@ -1477,6 +1513,8 @@ static const struct scene scenes[] = {
     SCENE(parent_is_last),
     SCENE(child_is_killed),
     SCENE(child_is_waited_for_by_number),
+    SCENE(child_is_told_of_by_number),
+    SCENE(killed_writer_is_told_of_by_number),
     SCENE(killed_writer_is_waited_for_by_number),
     SCENE(exec_closes),
     SCENE(exec_fails),
