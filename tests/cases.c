@@ -79,6 +79,7 @@ static const struct scene {
     { "reopened_mode", "replaced" },
     { "stream_of_a_stream", "replaced" },
     { "stream_with_one_number_left", "" }, /* nor one for the log */
+    { "stream_reopened_with_one_number_left", "" },
     { "longer_than_may_be_written", "succeeded" },
     { "stream_reopened_beside_an_open", "succeeded" },
     { "spawn_never", "" },

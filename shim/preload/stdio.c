@@ -133,22 +133,31 @@ FILE *wrap_fopen64(const char *path, const char *mode)
 typedef FILE *reopen(const char *path, const char *mode, FILE *stream);
 
 /*
- * When freopen can't open the new file it has closed the old one, and the stream is closed, but glibc takes it a second time
- * (measured on 2.36). The descriptor must have the number that the stream had before, where freopen would have put it.
+ * When freopen can't open the new file it has closed the old one, and the stream is closed, but glibc takes it a second time, and a
+ * third (measured on 2.36). The descriptor must have the number that the stream had before, where freopen would have put it.
+ *
+ * Where a file that isn't busy any more can't be opened again (no number is left, no /proc) it is opened by its own name instead of
+ * the descriptor: it may have been emptied already.
  */
-static FILE *reopen_on(int fd, reopen *real, const char *mode, FILE *stream, int number)
+static FILE *reopen_on(int fd, reopen *real, const char *path, const char *mode, FILE *stream, int number)
 {
     char link[DESCRIPTOR_LINK_SIZE];
     int cancellation = process_hold_cancellation();
     FILE *reopened = real(descriptor_link(link, fd), mode, stream);
+    if (!reopened && !stage_is(fd)) {
+        sys_close(fd);
+        fd = -1;
+        reopened = real(path, mode, stream);
+    }
     process_let_cancellation(cancellation);
     if (!reopened) {
-        drop(fd);
+        if (fd >= 0)
+            drop(fd);
         return NULL;
     }
     move_stream(reopened, number, fd == number, mode);
     if (fd != number)
-        sys_close(fd);
+        sys_close_quietly(fd);
     return reopened;
 }
 
@@ -160,7 +169,7 @@ static FILE *reopen_stream(reopen *real, const char *op, const char *path, const
         stream_finish(op, stream); /* as it will do itself; it doesn't say how that went */
     errno = saved;
     int fd = forestall(stream, op, path, mode);
-    FILE *reopened = unlikely(fd >= 0) ? reopen_on(fd, real, mode, stream, number) : real(path, mode, stream);
+    FILE *reopened = unlikely(fd >= 0) ? reopen_on(fd, real, path, mode, stream, number) : real(path, mode, stream);
     if (unlikely(stage_known_count) && reopened) /* the same file again, perhaps: freopen(NULL, …) */
         stage_join_opened(reopened->_fileno);
     if (unlikely(release.known.slot != NULL))
@@ -168,7 +177,7 @@ static FILE *reopen_stream(reopen *real, const char *op, const char *path, const
     if (likely(reopened || fd >= 0 || !path || errno != ETXTBSY))
         return reopened;
     fd = open_instead(op, path, mode);
-    reopened = fd < 0 ? NULL : reopen_on(fd, real, mode, stream, number);
+    reopened = fd < 0 ? NULL : reopen_on(fd, real, path, mode, stream, number);
     if (reopened)
         errno = saved;
     return reopened;

@@ -885,17 +885,34 @@ static pid_t end_its_program_soon(void)
     return pid;
 }
 
-/* The descriptor that the wait has come to is the only one that there is. */
-static void stream_with_one_number_left(void)
+/* The descriptor that a wait comes to is the only one that there is, then. */
+static void leave_one_number(void)
 {
-    pid_t pid = end_its_program_soon();
     int lowest = dup(1);
     must(close(lowest) == 0);
     struct rlimit limit = { (rlim_t)lowest + 1, 1024 };
     must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+}
+
+static void stream_with_one_number_left(void)
+{
+    pid_t pid = end_its_program_soon();
+    leave_one_number();
     FILE *stream = fopen(target, "w");
     must(stream && fputs("text", stream) >= 0);
     must(fclose(stream) == 0);
+    end_of(pid);
+}
+
+/* A freopen that went wrong has closed the stream; glibc takes it again all the same. */
+static void stream_reopened_with_one_number_left(void)
+{
+    pid_t pid = end_its_program_soon();
+    FILE *stream = fopen("/dev/null", "w");
+    must(stream && !freopen("/nowhere/at/all", "w", stream));
+    leave_one_number();
+    must(freopen(target, "w", stream));
+    must(fputs("text", stream) >= 0 && fclose(stream) == 0);
     end_of(pid);
 }
 
@@ -1552,6 +1569,7 @@ static const struct scene scenes[] = {
     SCENE(reopened_mode),
     SCENE(stream_of_a_stream),
     SCENE(stream_with_one_number_left),
+    SCENE(stream_reopened_with_one_number_left),
     SCENE(longer_than_may_be_written),
     SCENE(stream_reopened_beside_an_open),
     SCENE(spawn_never),
