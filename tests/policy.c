@@ -253,6 +253,12 @@ Test(starting, does_not_make_a_vforking_process_grow)
     expect_play(&place, NULL, "vfork_memory", "no growth\n");
 }
 
+Test(starting, can_be_jumped_out_of_and_leaves_no_memory)
+{
+    hold_open(place.target, -1);
+    expect_play(&place, NULL, "jumps_out", "no growth\n");
+}
+
 /* ---- actions ---- */
 
 Test(starting, observes)

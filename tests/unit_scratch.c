@@ -186,3 +186,49 @@ Test(scratch, is_never_two_threads)
     }
     cr_expect_leq(mapped - unmapped, 2);
 }
+
+/* ---- who doesn't come back ------------------------------------------------------------------------------------------------------
+ */
+
+static char *taken_before_a_wait(const void *holder, char content)
+{
+    char *memory = scratch_map(SIZE);
+    memset(memory, content, SIZE);
+    scratch_may_be_left(memory, SIZE, holder);
+    return memory;
+}
+
+Test(scratch, of_who_jumped_out_of_a_wait_comes_back)
+{
+    int holder = 0, other = 0;
+    char *of_another = taken_before_a_wait(&other, 'o');
+    for (int i = 0; i < 1000; i++) {
+        char *memory = taken_before_a_wait(&holder, 'm');
+        cr_assert_neq(memory, of_another);
+        scratch_may_be_left(memory, SIZE, &holder); /* a second wait of the same one leaves nothing */
+        char *nested = scratch_map(SIZE);
+        cr_assert(nested != memory && nested != of_another);
+        memset(nested, 'n', SIZE);
+        scratch_unmap(nested, SIZE);
+        cr_assert_eq(memory[SIZE - 1], 'm');
+    }
+    cr_expect_leq(mapped - unmapped, 4);
+    cr_expect_eq(of_another[0], 'o');
+    scratch_unmap(of_another, SIZE);
+    /* Who came back has taken back what it had: nobody takes it a second time. */
+    char *again = taken_before_a_wait(&other, 'a'), *more = scratch_map(SIZE), *most = scratch_map(SIZE);
+    cr_expect(again != more && again != most && more != most);
+}
+
+Test(scratch, of_who_may_come_back_in_the_parent_is_not_taken_in_a_child)
+{
+    int holder = 0, status;
+    char *memory = taken_before_a_wait(&holder, 'p');
+    pid_t child = fork();
+    if (!child) {
+        char *own = taken_before_a_wait(&holder, 'c'), *another = scratch_map(SIZE);
+        _exit(own == memory || another == memory || *memory != 'p');
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_expect_eq(status, 0);
+}

@@ -9,7 +9,7 @@ bool failure_is(int error)
 
 static void abort_stage(const char *op, struct stage_release *release, int error, const char *reason)
 {
-    struct intervention *intervention = intervention_begin(op, NULL, error);
+    struct intervention *intervention = intervention_begin(&intervention, op, NULL, error);
     if (!intervention) {
         stage_abort(release, error, NULL);
         return;

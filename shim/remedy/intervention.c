@@ -34,12 +34,13 @@ static void clear(struct intervention *intervention)
     intervention->word_length = 0;
 }
 
-struct intervention *intervention_begin(const char *op, const char *path, int error)
+struct intervention *intervention_begin(struct intervention **holder, const char *op, const char *path, int error)
 {
     int saved = errno;
     struct intervention *intervention = scratch_map(sizeof *intervention);
     if (intervention) {
         clear(intervention);
+        intervention->holder = holder;
         intervention->event = (struct event){ .op = op, .path = path, .error = error, .held_fd = -1, .attempts = 1 };
         process_comm(intervention->comm);
         process_exe(intervention->exe = intervention->text, EXE_SIZE);
@@ -275,7 +276,7 @@ void intervention_begin_wait(struct intervention *intervention, enum interventio
     intervention->wait.mark_ns = LOOK_MARK_NS;
     intervention->wait.marked = marked;
     intervention->wait.context = intervention;
-    scratch_may_be_left(intervention, sizeof *intervention);
+    scratch_may_be_left(intervention, sizeof *intervention, intervention->holder);
 }
 
 static void compose(struct intervention *intervention, const char *event, const char *outcome, const char *verdict)

@@ -30,6 +30,7 @@ struct intervention {
     uint64_t scan_budget_ns;
     size_t word_length; /* of the line in `word`; 0: what is known has changed since */
     bool looks, said_waiting;
+    const void *holder;
     char comm[16], sync[8];
     char *exe, *rule, *message; /* in `text`, and the line: each behind the one before, which is short as a rule */
     struct holders_scan scan;
@@ -41,8 +42,11 @@ struct intervention {
     _Alignas(4096) char text[EXE_SIZE + RULE_SIZE + MESSAGE_SIZE + EVENT_LINE_SIZE];
 };
 
-/* Begins one about a call that met `error`. Returns NULL when there is no memory: then the kernel's answer stands. Keeps errno. */
-struct intervention *intervention_begin(const char *op, const char *path, int error);
+/*
+ * Begins one about a call that met `error`. Returns NULL when there is no memory: then the kernel's answer stands. `holder` is for
+ * scratch_may_be_left: a variable of the caller's that is there until intervention_end. Keeps errno.
+ */
+struct intervention *intervention_begin(struct intervention **holder, const char *op, const char *path, int error);
 void intervention_end(struct intervention *);
 
 /* Decides the policy for `path`, says so when a configuration can't be read, and returns the action. */

@@ -4,7 +4,7 @@
 
 bool refuse_io_uring(void)
 {
-    struct intervention *intervention = intervention_begin("syscall", NULL, ENOSYS);
+    struct intervention *intervention = intervention_begin(&intervention, "syscall", NULL, ENOSYS);
     if (!intervention)
         return false;
     enum policy_action action = intervention_decide(intervention, POLICY_WRITE, intervention->exe);

@@ -154,7 +154,7 @@ enum whose { THE_PROGRAMS, HANDED_ON };
  */
 static int settle_as(enum whose whose, struct stage_release *release, const char *op)
 {
-    struct intervention *intervention = intervention_begin(op, NULL, ETXTBSY);
+    struct intervention *intervention = intervention_begin(&intervention, op, NULL, ETXTBSY);
     if (!intervention) { /* no memory: the stage stays, this process's exit asks again, and the program is told */
         stage_release_finish(release);
         errno = ENOMEM;

@@ -18,7 +18,7 @@ static void find_file(struct intervention *intervention, const struct rename_cal
 /* Whether the policy is to wait. */
 static bool begin(struct rename_call *call)
 {
-    struct intervention *intervention = call->intervention = intervention_begin(call->op, call->path, ETXTBSY);
+    struct intervention *intervention = call->intervention = intervention_begin(&call->intervention, call->op, call->path, ETXTBSY);
     if (!intervention)
         return false;
     find_file(intervention, call);

@@ -102,7 +102,7 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
             intervention_say(intervention, "wait", "waiting", "transient");
         if (copy.entries)
             environment_set(&copy, RUN_LEGACY_LINE, intervention->word);
-        scratch_may_be_left(copy.entries, copy.size);
+        scratch_may_be_left(copy.entries, copy.size, &copy);
     }
     while ((error == ETXTBSY || error == EINTR) && wait_pause(wait)) {
         if (copy.entries)
@@ -141,7 +141,7 @@ static int attempt_check(const struct run *run)
 /* What happens when the first attempt met ETXTBSY. */
 static int run_busy(const struct run *run, run_attempt *attempt)
 {
-    struct intervention *intervention = intervention_begin(run->op, run->path, ETXTBSY);
+    struct intervention *intervention = intervention_begin(&intervention, run->op, run->path, ETXTBSY);
     if (!intervention)
         return ETXTBSY;
 
@@ -276,7 +276,7 @@ static void say_line(const char *line)
     size_t length = strlen(line);
     if (length < 3 || line[0] != '{' || line[length - 2] != '}' || strchr(line, '\n') != line + length - 1)
         return;
-    struct intervention *intervention = intervention_begin("execve", NULL, 0);
+    struct intervention *intervention = intervention_begin(&intervention, "execve", NULL, 0);
     if (!intervention)
         return;
     intervention_decide(intervention, POLICY_EXEC, intervention->exe);

@@ -32,7 +32,7 @@ static void wait_for_locks(struct intervention *intervention, const struct run *
 void turn_to_run(const struct run *run)
 {
     int saved = errno;
-    struct intervention *intervention = intervention_begin(run->op, run->path, 0);
+    struct intervention *intervention = intervention_begin(&intervention, run->op, run->path, 0);
     if (!intervention)
         return;
     struct stage_target *target = &intervention->target;

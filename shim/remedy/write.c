@@ -198,7 +198,7 @@ static int truncate_stage(const char *op, int fd, int64_t length)
 /* What open and truncate have in common: all but what they make of a stage's descriptor. A truncate has a `length`. */
 static int remedy(const struct write_open *open, enum policy_operation operation, int64_t length)
 {
-    struct intervention *intervention = intervention_begin(open->op, open->path, ETXTBSY);
+    struct intervention *intervention = intervention_begin(&intervention, open->op, open->path, ETXTBSY);
     if (!intervention)
         return -1;
 
@@ -286,7 +286,8 @@ static int create_unasked(struct intervention *intervention, const struct write_
 static int forestall(const struct write_open *open, enum policy_operation operation, int64_t length)
 {
     int saved = errno, fd = -1;
-    struct intervention *intervention = is_ours_to_redirect(open) ? intervention_begin(open->op, open->path, 0) : NULL;
+    struct intervention *intervention =
+        is_ours_to_redirect(open) ? intervention_begin(&intervention, open->op, open->path, 0) : NULL;
     if (intervention) {
         fd = create_unasked(intervention, open, operation, length);
         if (fd < 0 && intervention->event.reason && length == NO_LENGTH && !open->only_stage && (fd = open_again(open)) >= 0)

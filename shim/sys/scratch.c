@@ -49,12 +49,17 @@ static void give_back(void *memory, size_t size)
  * A thread that is cancelled in a wait doesn't come back to give anything back. What it has noted is free to go when it is no
  * thread of this process any more. A fork child has the notes of its parent's threads, and lets them be: it may be one of these
  * itself.
+ *
+ * Who jumps out of a wait, from a signal handler, doesn't come back either, and nobody can tell by where the stack is now: handlers
+ * and coroutines have stacks of their own. But no two variables that are there at one time have one address. So what has the same
+ * holder as what is noted now was left; a program that jumps in a loop leaves no more than it did the first time.
  */
 struct left {
     void *memory; /* NULL: free; taken by compare-and-swap, over FILLING */
     size_t size;
     const void *thread; /* where it has its errno, which a vfork child shares */
-    pid_t process;      /* 0: a vfork child's */
+    pid_t process;      /* 0: a vfork child's, which has no holder */
+    const void *holder;
     pid_t task;
 };
 
@@ -64,21 +69,24 @@ struct left {
 /* Of LEFT; NULL as long as nothing has ever been left. */
 static void *notes;
 
-static bool is_left(const struct left *one, pid_t process, pid_t task)
+static bool is_left(const struct left *one, pid_t process, pid_t task, const void *holder)
 {
     if (!one->process)
         return one->thread == &errno && one->task != task;
+    if (one->process == process && holder && one->holder == holder)
+        return true;
     return one->process == process && one->task != task && sys_call(SYS_tgkill, process, one->task, 0L) < 0 && errno == ESRCH;
 }
 
-static void reclaim(void)
+/* `holder`: of what is about to be noted, or NULL. */
+static void reclaim(const void *holder)
 {
     int saved = errno;
     struct left *left = notes;
     pid_t process = sys_getpid(), task = (pid_t)sys_call(SYS_gettid);
     for (size_t i = 0; i < LEFT; i++) {
         void *memory = __atomic_load_n(&left[i].memory, __ATOMIC_ACQUIRE);
-        if (memory && memory != FILLING && is_left(&left[i], process, task) &&
+        if (memory && memory != FILLING && is_left(&left[i], process, task, holder) &&
             __atomic_compare_exchange_n(&left[i].memory, &memory, FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             give_back(memory, left[i].size);
             __atomic_store_n(&left[i].memory, NULL, __ATOMIC_RELEASE);
@@ -87,7 +95,7 @@ static void reclaim(void)
     errno = saved;
 }
 
-static void note(void *memory, size_t size, pid_t process)
+static void note(void *memory, size_t size, pid_t process, const void *holder)
 {
     struct left *left = lasting_memory(&notes, LEFT * sizeof *left, LASTING_PRIVATE);
     for (size_t i = 0; left && i < LEFT; i++) {
@@ -97,6 +105,7 @@ static void note(void *memory, size_t size, pid_t process)
         left[i].size = size;
         left[i].thread = &errno;
         left[i].process = process;
+        left[i].holder = holder;
         left[i].task = (pid_t)sys_call(SYS_gettid);
         __atomic_store_n(&left[i].memory, memory, __ATOMIC_RELEASE);
         return;
@@ -114,22 +123,24 @@ static void strike_out(void *memory)
 void *scratch_map(size_t size)
 {
     if (notes)
-        reclaim();
+        reclaim(NULL);
     void *memory = mapped_size(size) == KEPT_SIZE ? take_kept() : NULL;
     if (!memory && !(memory = sys_map(mapped_size(size), MAP_PRIVATE)))
         return NULL;
     if (process_borrows_memory())
-        note(memory, size, 0);
+        note(memory, size, 0, NULL);
     return memory;
 }
 
-void scratch_may_be_left(void *memory, size_t size)
+void scratch_may_be_left(void *memory, size_t size, const void *holder)
 {
     int saved = errno;
     if (memory && !process_borrows_memory()) {
-        if (notes)
+        if (notes) {
             strike_out(memory);
-        note(memory, size, sys_getpid());
+            reclaim(holder);
+        }
+        note(memory, size, sys_getpid(), holder);
     }
     errno = saved;
 }
