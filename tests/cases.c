@@ -89,6 +89,7 @@ static const struct scene {
     { "spawn_and_forget", "replaced" },
     { "spawn_in_another_directory", "replaced" },
     { "spawn_leaves_locks_alone", "replaced" },
+    { "spawn_makes_another_file", "replaced" },
     { "spawn_fails_before", "" },
     { "spawn_passes_by_dup2", BY_EITHER },
     { "extended_attributes", "replaced" },

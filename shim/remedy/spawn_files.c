@@ -142,10 +142,11 @@ static bool find_directory(const struct action *actions, int index, int *dirfd)
     return found;
 }
 
-static bool is_regular(int dirfd, const char *path)
+/* A child that only asks ends with a SIGCHLD: before anything has been refused it is made for programs alone. */
+static bool is_worth_asking(const struct spawn_files *files, int dirfd, const char *path)
 {
     struct statx file;
-    return sys_statx(dirfd, path, 0, &file) == 0 && S_ISREG(file.stx_mode);
+    return sys_statx(dirfd, path, 0, &file) == 0 && S_ISREG(file.stx_mode) && (!files->exclusive || file.stx_mode & 0111);
 }
 
 /* Spawns what there can't be, behind the one open, that neither creates nor empties, and what its path depends on. */
@@ -257,8 +258,10 @@ static void foresee(struct spawn_files *files, int index)
     int dirfd;
     if (files->foreign || !find_directory(actions_of(files->now), index, &dirfd))
         return;
+    int held = process_hold_cancellation();
     if (make_copy(files))
         file.fd = write_by(write_open_forestalled, &actions_of(files->now)[index], dirfd, &file.joined);
+    process_let_cancellation(held);
     sys_close_quietly(dirfd);
     if (file.fd >= 0)
         put_in_place(files, index, file);
@@ -292,7 +295,7 @@ static enum spawn_files_answer remedy(const struct run *run, run_attempt *attemp
     int dirfd;
     if (!may_be_refused(action) || !find_directory(actions_of(files->now), index, &dirfd))
         return answer;
-    if (is_regular(dirfd, action->of.open.path) && is_refused(run, attempt, index)) {
+    if (is_worth_asking(files, dirfd, action->of.open.path) && is_refused(run, attempt, index)) {
         answer = SPAWN_FILES_BUSY;
         if (!files->foreign && make_copy(files) && (file.fd = write_by(write_open, action, dirfd, &file.joined)) >= 0 &&
             put_in_place(files, index, file))

@@ -1091,6 +1091,20 @@ static void spawn_leaves_locks_alone(void)
     must(close(fd) == 0 && unlink(copy) == 0);
 }
 
+/* A second spawn would find the file that the first one has made. */
+static void spawn_makes_another_file(void)
+{
+    posix_spawn_file_actions_t actions;
+    char lock[4200];
+    snprintf(lock, sizeof lock, "%s.lock", target);
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 9, lock, O_WRONLY | O_CREAT | O_EXCL, 0600) == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    end_of(spawn_echo(&actions, "word"));
+    posix_spawn_file_actions_destroy(&actions);
+    must(unlink(lock) == 0);
+}
+
 /* What is opened and emptied behind something that can't be done isn't. */
 static void spawn_fails_before(void)
 {
@@ -1579,6 +1593,7 @@ static const struct scene scenes[] = {
     SCENE(spawn_and_forget),
     SCENE(spawn_in_another_directory),
     SCENE(spawn_leaves_locks_alone),
+    SCENE(spawn_makes_another_file),
     SCENE(spawn_fails_before),
     SCENE(spawn_passes_by_dup2),
     SCENE(extended_attributes),
