@@ -57,23 +57,16 @@ static struct json_object *output_as_json(void)
     return object;
 }
 
-static struct json_object *field(struct json_object *object, const char *name)
-{
-    struct json_object *value = NULL;
-    cr_assert(json_object_object_get_ex(object, name, &value), "no %s in %s", name, json_object_to_json_string(object));
-    return value;
-}
-
 static const char *string_of(struct json_object *object, const char *name)
 {
-    return json_object_get_string(field(object, name));
+    return json_object_get_string(json_field(object, name));
 }
 
 /* The element of an array of objects whose pid it is. */
 static struct json_object *with_pid(struct json_object *array, pid_t pid)
 {
     for (size_t i = 0; i < json_object_array_length(array); i++)
-        if (json_object_get_int64(field(json_object_array_get_idx(array, i), "pid")) == pid)
+        if (json_object_get_int64(json_field(json_object_array_get_idx(array, i), "pid")) == pid)
             return json_object_array_get_idx(array, i);
     cr_assert_fail("process %d isn't in %s", pid, json_object_to_json_string(array));
     return NULL;
@@ -141,13 +134,14 @@ Test(who, names_those_who_run_write_and_map)
     cr_assert_eq(json_object_array_length(all), 2);
     struct json_object *first = json_object_array_get_idx(all, 0), *second = json_object_array_get_idx(all, 1);
     cr_expect_str_eq(string_of(first, "target"), place.target);
-    struct json_object *runner = with_pid(field(first, "holders"), runs), *writer = with_pid(field(second, "holders"), writes);
+    struct json_object *runner = with_pid(json_field(first, "holders"), runs),
+                       *writer = with_pid(json_field(second, "holders"), writes);
     cr_expect_str_eq(string_of(runner, "how"), "exec");
     cr_expect_str_eq(string_of(runner, "exe"), place.target);
     cr_expect_str_eq(string_of(runner, "version"), "current");
     cr_expect_str_eq(string_of(writer, "how"), "write");
-    cr_expect_geq(json_object_get_int64(field(writer, "fd")), 3);
-    cr_expect_str_eq(string_of(with_pid(field(second, "holders"), maps), "how"), "map");
+    cr_expect_geq(json_object_get_int64(json_field(writer, "fd")), 3);
+    cr_expect_str_eq(string_of(with_pid(json_field(second, "holders"), maps), "how"), "map");
     kill(maps, SIGKILL);
     waitpid(maps, NULL, 0);
 }
@@ -160,7 +154,7 @@ Test(who, finds_those_who_run_a_version_that_was_replaced)
     replace(place.target);
     cr_assert_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, "ln -s target link")), 0);
     cr_expect_eq(etxtbsy(NULL, "who --json ./link"), 1);
-    struct json_object *holders = field(json_object_array_get_idx(output_as_json(), 0), "holders");
+    struct json_object *holders = json_field(json_object_array_get_idx(output_as_json(), 0), "holders");
     cr_assert_eq(json_object_array_length(holders), 1);
     cr_expect_str_eq(string_of(with_pid(holders, old), "version"), "old");
     cr_expect_eq(etxtbsy(NULL, "who target"), 1);
@@ -182,7 +176,7 @@ Test(who, finds_those_whose_file_had_a_stages_name_last)
     unlink(last);
     unlink(other);
     cr_expect_eq(etxtbsy(NULL, "who --json target"), 1);
-    struct json_object *holders = field(json_object_array_get_idx(output_as_json(), 0), "holders");
+    struct json_object *holders = json_field(json_object_array_get_idx(output_as_json(), 0), "holders");
     cr_assert_eq(json_object_array_length(holders), 1);
     cr_expect_str_eq(string_of(with_pid(holders, old), "version"), "old");
 }
@@ -197,7 +191,7 @@ Test(who, finds_those_who_run_a_generation)
     snprintf(path, sizeof path, "%s", generation);
     pid_t again = run_busy(path);
     cr_expect_eq(etxtbsy(NULL, "who --json target"), 1);
-    struct json_object *holders = field(json_object_array_get_idx(output_as_json(), 0), "holders");
+    struct json_object *holders = json_field(json_object_array_get_idx(output_as_json(), 0), "holders");
     cr_assert_eq(json_object_array_length(holders), 2);
     cr_expect_str_eq(string_of(with_pid(holders, old), "version"), "old");
     cr_expect_str_eq(string_of(with_pid(holders, again), "version"), "old");
@@ -272,28 +266,28 @@ Test(snapshot, has_all_there_is_to_know)
     cr_assert_eq(stat(path, &file), 0);
     cr_expect_eq(file.st_mode & 0777, 0600, "command lines may carry secrets");
 
-    struct json_object *document = json_object_from_file(path), *target = field(document, "target"),
-                       *holders = field(document, "holders");
+    struct json_object *document = json_object_from_file(path), *target = json_field(document, "target"),
+                       *holders = json_field(document, "holders");
     cr_assert_not_null(document);
     cr_expect_str_eq(string_of(target, "path"), place.target);
     cr_expect_str_eq(string_of(target, "sha256"), new_sum);
     cr_assert_eq(stat(place.target, &file), 0);
-    cr_expect_eq(json_object_get_int64(field(target, "inode")), (int64_t)file.st_ino);
-    cr_expect_eq(json_object_get_int64(field(target, "bytes")), (int64_t)file.st_size);
+    cr_expect_eq(json_object_get_int64(json_field(target, "inode")), (int64_t)file.st_ino);
+    cr_expect_eq(json_object_get_int64(json_field(target, "bytes")), (int64_t)file.st_size);
 
     struct json_object *runner = with_pid(holders, old), *writer = with_pid(holders, writes);
     cr_expect_str_eq(string_of(runner, "version"), "old");
     cr_expect_str_eq(string_of(runner, "exe_sha256"), old_sum, "what it runs is no longer under that name");
-    cr_expect_str_eq(json_object_get_string(json_object_array_get_idx(field(runner, "cmdline"), 0)), place.target);
-    cr_expect_str_eq(string_of(field(runner, "status"), "Name"), "target");
+    cr_expect_str_eq(json_object_get_string(json_object_array_get_idx(json_field(runner, "cmdline"), 0)), place.target);
+    cr_expect_str_eq(string_of(json_field(runner, "status"), "Name"), "target");
     bool maps_it = false, has_it = false;
-    struct json_object *maps = field(runner, "maps"), *fds = field(writer, "fds");
+    struct json_object *maps = json_field(runner, "maps"), *fds = json_field(writer, "fds");
     for (size_t i = 0; i < json_object_array_length(maps); i++)
         maps_it |= strstr(json_object_get_string(json_object_array_get_idx(maps, i)), "/target (deleted)") != NULL;
     cr_expect(maps_it, "%s", json_object_to_json_string(maps));
     for (size_t i = 0; i < json_object_array_length(fds); i++) {
         struct json_object *one = json_object_array_get_idx(fds, i);
-        has_it |= !strcmp(string_of(one, "leads_to"), place.target) && json_object_get_boolean(field(one, "writable"));
+        has_it |= !strcmp(string_of(one, "leads_to"), place.target) && json_object_get_boolean(json_field(one, "writable"));
     }
     cr_expect(has_it, "%s", json_object_to_json_string(fds));
     cr_expect_eq(strlen(string_of(runner, "started")), strlen("2026-11-22T15:48:32.463Z"));
@@ -317,7 +311,7 @@ Test(snapshot, keeps_every_byte_of_a_command_line)
     snprintf(exe, sizeof exe, "/proc/%d/exe", pid);
     cr_assert(eventually(readlink(exe, leads_to, sizeof leads_to) > 0 && !strncmp(leads_to, place.target, strlen(place.target))));
     cr_expect_eq(etxtbsy(NULL, "snapshot $TARGET"), 0);
-    struct json_object *cmdline = field(with_pid(field(output_as_json(), "holders"), pid), "cmdline");
+    struct json_object *cmdline = json_field(with_pid(json_field(output_as_json(), "holders"), pid), "cmdline");
     struct json_object *second = json_object_array_get_idx(cmdline, 3);
     cr_expect_eq(strlen(string_of(second, "text")), 20000 - 1 + 4);
     cr_expect_eq(strlen(string_of(second, "text_b64")), (20000 + 2) / 3 * 4);
@@ -335,7 +329,7 @@ Test(snapshot, tells_what_it_cannot_do)
     cr_expect_eq(etxtbsy(NULL, "snapshot --help"), 0);
     EXPECT_SAYS(output(), "Exit status:");
     cr_expect_eq(etxtbsy(NULL, "snapshot $TARGET"), 0); /* nobody holds it */
-    cr_expect_eq(json_object_array_length(field(output_as_json(), "holders")), 0);
+    cr_expect_eq(json_object_array_length(json_field(output_as_json(), "holders")), 0);
 }
 
 /* ---- doctor ---- */
@@ -370,8 +364,8 @@ Test(doctor, examines_the_machine)
     expect_finding("problem", "environment", "ETXTBSY_DISABLE=1");
     cr_expect_eq(etxtbsy(environment, "doctor --json"), 1);
     struct json_object *object = output_as_json();
-    cr_expect_not(json_object_get_boolean(field(object, "reached")));
-    cr_expect_gt(json_object_array_length(field(object, "findings")), 5);
+    cr_expect_not(json_object_get_boolean(json_field(object, "reached")));
+    cr_expect_gt(json_object_array_length(json_field(object, "findings")), 5);
     cr_expect_eq(etxtbsy("ETXTBSY_WRITE=nonsense", "doctor"), 0);
     expect_finding("note", "configuration", "mistakes");
     cr_expect_eq(etxtbsy("ETXTBSY_LOG=/no/such/log", "doctor"), 0);

@@ -36,30 +36,44 @@ static const struct {
 
 /* What the victim does beyond the rows: system calls by number, fortified calls, and the ways to end that have no row. */
 static const char *const more_entries[] = {
-    "fortified-open",   "fortified-openat",
-    "syscall-openat",   "syscall-openat2",
-    "syscall-close",    "syscall-close_range",
-    "syscall-dup3",     "syscall-exit_group",
-    "syscall-exit",     "syscall-truncate",
+    "fortified-open",
+    "fortified-openat",
+    "syscall-openat",
+    "syscall-openat2",
+    "syscall-close",
+    "syscall-close_range",
+    "syscall-dup3",
+    "syscall-exit_group",
+    "syscall-exit",
+    "syscall-truncate",
     "syscall-kill",
-    "syscall-execve",   "syscall-execveat",
-    "return",           "exit",
-    "exclusive",        "syscall-write",
-    "remove-directory", "syscall-renameat2",
-    "syscall-linkat",   "syscall-unlinkat",
+    "syscall-execve",
+    "syscall-execveat",
+    "return",
+    "exit",
+    "exclusive",
+    "syscall-write",
+    "remove-directory",
+    "syscall-renameat2",
+    "syscall-linkat",
+    "syscall-unlinkat",
 #ifdef SYS_rename
-    "syscall-rename",   "syscall-link",
-    "syscall-unlink",   "syscall-rmdir",
+    "syscall-rename",
+    "syscall-link",
+    "syscall-unlink",
+    "syscall-rmdir",
 #endif
 #ifdef SYS_renameat
     "syscall-renameat",
 #endif
 #ifdef SYS_open
-    "syscall-open",     "syscall-creat",
+    "syscall-open",
+    "syscall-creat",
     "syscall-dup2",
 #endif
 #ifdef HAS_TIME64_NAMES
-    "syscall-waitpid",  "syscall-truncate64",
+    "syscall-waitpid",
+    "syscall-truncate64",
 #endif
 };
 
@@ -239,8 +253,8 @@ static bool is_op_of(const char *op, const char *build, const char *entry)
         "sendfile64", "splice",      "dprintf",   "vdprintf",        "__dprintf_chk",   "__vdprintf_chk",
         "ftruncate",  "ftruncate64", "fallocate", "fallocate64",     "posix_fallocate", "posix_fallocate64",
         "wait",       "__wait",      "waitpid",   "__waitpid",       "wait3",           "wait4",
-        "waitid",     "fsync",       "fdatasync", "sync_file_range", "syscall-write",
-        "kill",       "killpg",
+        "waitid",     "fsync",       "fdatasync", "sync_file_range", "syscall-write",   "kill",
+        "killpg",
     };
     char expected[64];
     /* The child ends it, or the parent, when that is later. */

@@ -81,40 +81,9 @@ static ino_t inode_of(const char *path)
     return file.st_ino;
 }
 
-struct said {
-    int status;
-    char *out, *err;
-};
-
-/* What a command says, without the shim. */
-static struct said ask(const char *command)
-{
-    struct said said = { .status = status_code(run_shell(&place, WITHOUT_SHIM, NULL, command)) };
-    said.out = read_file(place.out, NULL);
-    said.err = read_file(place.err, NULL);
-    return said;
-}
-
-static void expect_said(const char *command, int status, const char *out, const char *err)
-{
-    struct said said = ask(command);
-    cr_expect_eq(said.status, status, "%s: status %d, %s%s", command, said.status, said.out, said.err);
-    cr_expect(*out ? strstr(said.out, out) != NULL : !*said.out, "%s says %s, not %s", command, said.out, out);
-    cr_expect(*err ? strstr(said.err, err) != NULL : !*said.err, "%s complains %s, not %s", command, said.err, err);
-    free(said.out);
-    free(said.err);
-}
-
-static struct json_object *field(struct json_object *object, const char *name)
-{
-    struct json_object *value = NULL;
-    cr_assert(json_object_object_get_ex(object, name, &value), "no %s in %s", name, json_object_to_json_string(object));
-    return value;
-}
-
 static struct json_object *ask_json(const char *command)
 {
-    struct said said = ask(command);
+    struct said said = ask(&place, command);
     cr_assert_eq(said.status, 0, "%s: %s", command, said.err);
     struct json_object *object = json_tokener_parse(said.out);
     cr_assert_not_null(object, "%s", said.out);
@@ -125,11 +94,11 @@ static struct json_object *ask_json(const char *command)
 
 static bool is_run_by(struct json_object *one, pid_t pid, const char *comm)
 {
-    struct json_object *processes = field(one, "processes");
+    struct json_object *processes = json_field(one, "processes");
     for (size_t i = 0; i < json_object_array_length(processes); i++) {
         struct json_object *process = json_object_array_get_idx(processes, i);
-        if (json_object_get_int64(field(process, "pid")) == pid)
-            return !comm || !strcmp(json_object_get_string(field(process, "comm")), comm);
+        if (json_object_get_int64(json_field(process, "pid")) == pid)
+            return !comm || !strcmp(json_object_get_string(json_field(process, "comm")), comm);
     }
     return false;
 }
@@ -323,8 +292,8 @@ Test(generations, are_listed_with_who_runs_each)
         pids[i] = replace_running((char)('a' + i), "ETXTBSY_KEEP=2");
     run_busy(place.target); /* runs what is there now, so none of them */
     struct json_object *object = ask_json("ln -s target link; " COMMAND " generations --json link"), *list;
-    cr_expect_str_eq(json_object_get_string(field(object, "path")), place.target);
-    list = field(object, "generations");
+    cr_expect_str_eq(json_object_get_string(json_field(object, "path")), place.target);
+    list = json_field(object, "generations");
     cr_assert_eq(json_object_array_length(list), 2);
     for (unsigned i = 0; i < 2; i++) {
         struct json_object *one = json_object_array_get_idx(list, i);
@@ -332,24 +301,24 @@ Test(generations, are_listed_with_who_runs_each)
         char stamp[40];
         cr_assert_eq(stat(generation(3 - i), &file), 0);
         strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", gmtime(&file.st_ctim.tv_sec));
-        cr_expect_eq(json_object_get_int64(field(one, "n")), i + 1);
-        cr_expect_str_eq(json_object_get_string(field(one, "path")), generation(3 - i));
-        cr_expect_eq(json_object_get_int64(field(one, "size")), file.st_size);
-        cr_expect_str_eq(json_object_get_string(field(one, "mode")), "0755");
-        cr_expect_str_eq(json_object_get_string(field(one, "replaced")), stamp);
+        cr_expect_eq(json_object_get_int64(json_field(one, "n")), i + 1);
+        cr_expect_str_eq(json_object_get_string(json_field(one, "path")), generation(3 - i));
+        cr_expect_eq(json_object_get_int64(json_field(one, "size")), file.st_size);
+        cr_expect_str_eq(json_object_get_string(json_field(one, "mode")), "0755");
+        cr_expect_str_eq(json_object_get_string(json_field(one, "replaced")), stamp);
         for (int p = 0; p < 3; p++)
             cr_expect_eq(is_run_by(one, pids[p], "target"), p == 2 - (int)i, "generation %u, process %d", i + 1, p);
-        cr_expect_eq(json_object_array_length(field(one, "processes")), 1);
+        cr_expect_eq(json_object_array_length(json_field(one, "processes")), 1);
     }
     json_object_put(object);
 
     char row[100];
     snprintf(row, sizeof row, "0755  %d (target)\n", pids[2]);
-    expect_said(COMMAND " generations $TARGET", 0, row, "");
-    expect_said(COMMAND " generations $TARGET", 0, "target: 2 generations\n", "");
+    expect_said(&place, COMMAND " generations $TARGET", 0, row, "");
+    expect_said(&place, COMMAND " generations $TARGET", 0, "target: 2 generations\n", "");
     stop(pids[2]);
     stop(pids[1]);
-    expect_said(COMMAND " generations $TARGET | tail -n +4 | head -2 | grep -c -- ' -$'", 0, "2\n", "");
+    expect_said(&place, COMMAND " generations $TARGET | tail -n +4 | head -2 | grep -c -- ' -$'", 0, "2\n", "");
 }
 
 /* The file's time of change, which nobody can set: not what the name or utimensat says. */
@@ -361,7 +330,8 @@ Test(generations, say_when_they_were_replaced)
     time_t after = time(NULL);
     struct json_object *object = ask_json(COMMAND " generations -j $TARGET");
     struct tm tm = { 0 };
-    const char *stamp = json_object_get_string(field(json_object_array_get_idx(field(object, "generations"), 0), "replaced"));
+    const char *stamp =
+        json_object_get_string(json_field(json_object_array_get_idx(json_field(object, "generations"), 0), "replaced"));
     cr_assert_not_null(strptime(stamp, "%Y-%m-%dT%H:%M:%SZ", &tm), "%s", stamp);
     time_t replaced = timegm(&tm);
     cr_expect_geq(replaced, before - 1);
@@ -386,7 +356,7 @@ Test(generations, that_are_mapped_are_in_use)
     close(fd);
     replace_running('a', "ETXTBSY_KEEP=1");
     struct json_object *object = ask_json(COMMAND " generations --json $TARGET");
-    cr_expect(is_run_by(json_object_array_get_idx(field(object, "generations"), 0), pid, NULL), "%s",
+    cr_expect(is_run_by(json_object_array_get_idx(json_field(object, "generations"), 0), pid, NULL), "%s",
               json_object_to_json_string(object));
     json_object_put(object);
     kill(pid, SIGKILL);
@@ -402,39 +372,41 @@ Test(generations, of_others_are_listed_without_their_processes)
     pid_t pid = replace_running('a', "ETXTBSY_KEEP=1");
     run_shell(&place, WITHOUT_SHIM, NULL, "cp " COMMAND " ../etxtbsy; chmod 755 ../etxtbsy");
     struct json_object *object = ask_json(AS_NOBODY "../etxtbsy generations --json $TARGET");
-    struct json_object *one = json_object_array_get_idx(field(object, "generations"), 0);
+    struct json_object *one = json_object_array_get_idx(json_field(object, "generations"), 0);
     cr_expect_not(is_run_by(one, pid, NULL));
-    cr_expect_not(json_object_get_boolean(field(object, "all_processes_seen")));
+    cr_expect_not(json_object_get_boolean(json_field(object, "all_processes_seen")));
     json_object_put(object);
-    expect_said(AS_NOBODY "../etxtbsy generations $TARGET", 0, "visible to root alone", "");
+    expect_said(&place, AS_NOBODY "../etxtbsy generations $TARGET", 0, "visible to root alone", "");
 }
 
 Test(generations, of_odd_names_are_printed_harmlessly)
 {
-    expect_said("cp $TARGET \"$(printf 'o\\033[31m\\377d')\"; cp $TARGET \"$(printf '.o\\033[31m\\377d.etxtbsy-was-1')\";" COMMAND
+    expect_said(&place,
+                "cp $TARGET \"$(printf 'o\\033[31m\\377d')\"; cp $TARGET \"$(printf '.o\\033[31m\\377d.etxtbsy-was-1')\";" COMMAND
                 " generations o*d",
                 0, "/o\\x1b[31m\\xffd: 1 generation\n", "");
     struct json_object *object = ask_json(COMMAND " generations --json o*d");
-    cr_expect_not_null(field(object, "path_b64"));
-    cr_expect_not_null(field(json_object_array_get_idx(field(object, "generations"), 0), "path_b64"));
+    cr_expect_not_null(json_field(object, "path_b64"));
+    cr_expect_not_null(json_field(json_object_array_get_idx(json_field(object, "generations"), 0), "path_b64"));
     json_object_put(object);
 }
 
 Test(generations, that_there_are_not)
 {
-    expect_said(COMMAND " generations $TARGET", 0, "target: 0 generations\n", "");
-    expect_said(COMMAND " generations nowhere", 2, "", "nowhere: No such file or directory");
-    expect_said(COMMAND " generations nowhere/x", 2, "", "nowhere/x: No such file or directory");
-    expect_said(COMMAND " generations .", 2, "", "no regular file");
-    expect_said("ln -s nowhere dangling; " COMMAND " generations dangling", 2, "", "leads nowhere");
-    expect_said(COMMAND " generations", 2, "", "takes one PATH");
-    expect_said(COMMAND " generations a b", 2, "", "takes one PATH");
-    expect_said(COMMAND " generations --frob", 2, "", "frob");
-    expect_said(COMMAND " generations --help", 0, "usage: etxtbsy generations", "");
-    expect_said(COMMAND " generations $TARGET > /dev/full", 2, "", "can't write");
-    expect_said(COMMAND " generations -j $TARGET > /dev/full", 2, "", "can't write");
+    expect_said(&place, COMMAND " generations $TARGET", 0, "target: 0 generations\n", "");
+    expect_said(&place, COMMAND " generations nowhere", 2, "", "nowhere: No such file or directory");
+    expect_said(&place, COMMAND " generations nowhere/x", 2, "", "nowhere/x: No such file or directory");
+    expect_said(&place, COMMAND " generations .", 2, "", "no regular file");
+    expect_said(&place, "ln -s nowhere dangling; " COMMAND " generations dangling", 2, "", "leads nowhere");
+    expect_said(&place, COMMAND " generations", 2, "", "takes one PATH");
+    expect_said(&place, COMMAND " generations a b", 2, "", "takes one PATH");
+    expect_said(&place, COMMAND " generations --frob", 2, "", "frob");
+    expect_said(&place, COMMAND " generations --help", 0, "usage: etxtbsy generations", "");
+    expect_said(&place, COMMAND " generations $TARGET > /dev/full", 2, "", "can't write");
+    expect_said(&place, COMMAND " generations -j $TARGET > /dev/full", 2, "", "can't write");
     /* what has such a name and isn't one; and the file itself, left by somebody who was killed */
-    expect_said("mkdir .target.etxtbsy-was-1; ln -s target .target.etxtbsy-was-2; mkfifo .target.etxtbsy-was-3;"
+    expect_said(&place,
+                "mkdir .target.etxtbsy-was-1; ln -s target .target.etxtbsy-was-2; mkfifo .target.etxtbsy-was-3;"
                 "ln target .target.etxtbsy-was-4; touch .target.etxtbsy-was-05; " COMMAND " generations $TARGET",
                 0, "target: 0 generations\n", "");
 }
@@ -449,20 +421,21 @@ Test(rollback, of_a_running_file_and_of_the_rollback)
     pid_t running = run_busy(place.target);
     ino_t second = inode_of(generation(2)), third = inode_of(place.target);
 
-    expect_said(COMMAND " rollback $TARGET", 0, "put back .target.etxtbsy-was-2; the file that was there is generation 1 now", "");
+    expect_said(&place, COMMAND " rollback $TARGET", 0,
+                "put back .target.etxtbsy-was-2; the file that was there is generation 1 now", "");
     cr_expect_eq(inode_of(place.target), second, "the very file");
     cr_expect_eq(letter_of(place.target), 'a');
     cr_expect_eq(inode_of(generation(3)), third);
     cr_expect_not(exists(generation(2)));
     cr_expect_eq(kill(running, 0), 0);
     struct json_object *object = ask_json(COMMAND " generations --json $TARGET");
-    cr_expect(is_run_by(json_object_array_get_idx(field(object, "generations"), 0), running, NULL));
+    cr_expect(is_run_by(json_object_array_get_idx(json_field(object, "generations"), 0), running, NULL));
     json_object_put(object);
 
-    expect_said(COMMAND " rollback $TARGET", 0, "put back", "");
+    expect_said(&place, COMMAND " rollback $TARGET", 0, "put back", "");
     cr_expect_eq(inode_of(place.target), third, "taken back");
     /* the other one, by its number */
-    expect_said(COMMAND " rollback $TARGET 2", 0, "put back .target.etxtbsy-was-1;", "");
+    expect_said(&place, COMMAND " rollback $TARGET 2", 0, "put back .target.etxtbsy-was-1;", "");
     cr_expect_eq(inode_of(place.target), first);
     cr_expect_eq(letter_of(place.target), 0);
     cr_expect_eq(litter_count(&place), 2, "as many as before");
@@ -480,13 +453,13 @@ Test(rollback, follows_links_and_says_json)
 {
     replace_running('a', "ETXTBSY_KEEP=2");
     struct json_object *object = ask_json("ln -s target link; ln -s dir/link ../link; " COMMAND " rollback --json ../link");
-    cr_expect_str_eq(json_object_get_string(field(object, "path")), place.target);
-    cr_expect_str_eq(json_object_get_string(field(object, "put_back")), generation(1));
-    cr_expect_str_eq(json_object_get_string(field(object, "kept")), generation(2));
-    cr_expect_not(json_object_get_boolean(field(object, "dry_run")));
+    cr_expect_str_eq(json_object_get_string(json_field(object, "path")), place.target);
+    cr_expect_str_eq(json_object_get_string(json_field(object, "put_back")), generation(1));
+    cr_expect_str_eq(json_object_get_string(json_field(object, "kept")), generation(2));
+    cr_expect_not(json_object_get_boolean(json_field(object, "dry_run")));
     json_object_put(object);
     cr_expect_eq(letter_of(place.target), 0);
-    expect_said("readlink link ../link", 0, "target\ndir/link\n", "");
+    expect_said(&place, "readlink link ../link", 0, "target\ndir/link\n", "");
 }
 
 /* After a power failure there is one of the two files: the directory is synced behind both of its changes. */
@@ -498,7 +471,8 @@ Test(rollback, is_synced)
         return;
     }
     replace_running('a', "ETXTBSY_KEEP=2");
-    expect_said("strace -o ../trace -e trace=linkat,renameat2,fsync " COMMAND " rollback $TARGET > /dev/null;"
+    expect_said(&place,
+                "strace -o ../trace -e trace=linkat,renameat2,fsync " COMMAND " rollback $TARGET > /dev/null;"
                 "grep -o '^[a-z0-9]*(' ../trace",
                 0, "linkat(\nrenameat2(\nfsync(\n", "");
 }
@@ -517,9 +491,10 @@ Test(rollback, on_trial_changes_nothing)
 {
     replace_running('a', "ETXTBSY_KEEP=2");
     char *before = tree_text(place.directory);
-    expect_said(COMMAND " rollback --dry-run $TARGET", 0, "would put back .target.etxtbsy-was-1; the present file would", "");
+    expect_said(&place, COMMAND " rollback --dry-run $TARGET", 0, "would put back .target.etxtbsy-was-1; the present file would",
+                "");
     struct json_object *object = ask_json(COMMAND " rollback -n -j $TARGET 1");
-    cr_expect(json_object_get_boolean(field(object, "dry_run")));
+    cr_expect(json_object_get_boolean(json_field(object, "dry_run")));
     json_object_put(object);
     char *after = tree_text(place.directory);
     cr_expect_str_eq(after, before);
@@ -530,8 +505,8 @@ Test(rollback, on_trial_changes_nothing)
 Test(rollback, of_a_file_that_is_gone)
 {
     replace_running('a', "ETXTBSY_KEEP=2");
-    expect_said("rm $TARGET; " COMMAND " generations $TARGET", 0, "it isn't there; 1 generation\n", "");
-    expect_said(COMMAND " rollback $TARGET", 0, "target: put back .target.etxtbsy-was-1\n", "");
+    expect_said(&place, "rm $TARGET; " COMMAND " generations $TARGET", 0, "it isn't there; 1 generation\n", "");
+    expect_said(&place, COMMAND " rollback $TARGET", 0, "target: put back .target.etxtbsy-was-1\n", "");
     cr_expect_eq(letter_of(place.target), 0);
     cr_expect_eq(litter_count(&place), 0);
 }
@@ -539,7 +514,7 @@ Test(rollback, of_a_file_that_is_gone)
 static void expect_refused(const char *command, int status, const char *err)
 {
     char *before = tree_text(place.directory);
-    expect_said(command, status, "", err);
+    expect_said(&place, command, status, "", err);
     char *after = tree_text(place.directory);
     cr_expect_str_eq(after, before, "%s", command);
     free(before);
@@ -557,7 +532,7 @@ Test(rollback, that_is_refused_changes_nothing)
     expect_refused(COMMAND " rollback", 2, "takes PATH");
     expect_refused(COMMAND " rollback nowhere", 2, "nowhere: No such file");
     expect_refused(COMMAND " rollback --frob $TARGET", 2, "frob");
-    expect_said(COMMAND " rollback --help", 0, "usage: etxtbsy rollback", "");
+    expect_said(&place, COMMAND " rollback --help", 0, "usage: etxtbsy rollback", "");
     cr_assert_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, "ln $TARGET second")), 0);
     expect_refused(COMMAND " rollback $TARGET", 1, "hard links");
     cr_assert_eq(status_code(run_shell(&place, WITHOUT_SHIM, NULL, "rm second")), 0);
@@ -569,6 +544,6 @@ Test(rollback, that_is_refused_changes_nothing)
                                            "chmod 1777 .; cp $NEW .target.etxtbsy-was-9; chown 65534 .target.etxtbsy-was-9")),
                      0);
         expect_refused(COMMAND " rollback $TARGET", 1, "belongs to somebody else");
-        expect_said(COMMAND " rollback $TARGET 2", 0, "put back .target.etxtbsy-was-1;", "");
+        expect_said(&place, COMMAND " rollback $TARGET 2", 0, "put back .target.etxtbsy-was-1;", "");
     }
 }

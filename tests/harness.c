@@ -526,3 +526,28 @@ bool have_programs(const char *names, char missing[100])
     }
     return true;
 }
+
+struct said ask(const struct place *place, const char *command)
+{
+    struct said said = { .status = status_code(run_shell(place, WITHOUT_SHIM, NULL, command)) };
+    said.out = read_file(place->out, NULL);
+    said.err = read_file(place->err, NULL);
+    return said;
+}
+
+void expect_said(const struct place *place, const char *command, int status, const char *out, const char *err)
+{
+    struct said said = ask(place, command);
+    cr_expect_eq(said.status, status, "%s: status %d, %s%s", command, said.status, said.out, said.err);
+    cr_expect(*out ? strstr(said.out, out) != NULL : !*said.out, "%s says %s, not %s", command, said.out, out);
+    cr_expect(*err ? strstr(said.err, err) != NULL : !*said.err, "%s complains %s, not %s", command, said.err, err);
+    free(said.out);
+    free(said.err);
+}
+
+struct json_object *json_field(struct json_object *object, const char *name)
+{
+    struct json_object *value = NULL;
+    cr_assert(json_object_object_get_ex(object, name, &value), "no %s in %s", name, json_object_to_json_string(object));
+    return value;
+}

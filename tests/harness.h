@@ -132,4 +132,17 @@ bool have_programs(const char *names, char missing[100]);
         held_;                                                                                                                     \
     })
 
+/* What a command says in a place, without the shim. Both texts are the caller's. */
+struct said {
+    int status;
+    char *out, *err;
+};
+struct said ask(const struct place *, const char *command);
+
+/* What stands in `out` and `err` has to be there; an empty string stands for nothing at all. */
+void expect_said(const struct place *, const char *command, int status, const char *out, const char *err);
+
+/* A member that has to be there. */
+struct json_object *json_field(struct json_object *, const char *name);
+
 #endif

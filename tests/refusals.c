@@ -19,7 +19,7 @@ struct refusal {
 };
 
 /* The only line of the log must say that it was refused for this reason, behind a wait. */
-static void expect_said(const struct place *place, const struct refusal *refusal)
+static void expect_reason_said(const struct place *place, const struct refusal *refusal)
 {
     struct json_object *lines = log_lines(place);
     size_t count = json_object_array_length(lines);
@@ -45,7 +45,7 @@ static void expect_failure(const struct place *place, const struct refusal *refu
     cr_expect_neq(status_code(status), 0, "%s, %s: succeeded", refusal->reason, refusal->command);
     cr_expect_not_null(strstr(err, "Text file busy"), "%s, %s: %s", refusal->reason, refusal->command, err);
     cr_expect_str_eq(now, before, "%s, %s: the files are\n%s instead of\n%s", refusal->reason, refusal->command, now, before);
-    expect_said(place, refusal);
+    expect_reason_said(place, refusal);
     free(before);
     free(now);
     free(err);
@@ -233,7 +233,7 @@ Test(refusals, for_want_of_descriptors_are_the_kernels_own, .timeout = 60)
         if (!succeeded)
             cr_expect_str_eq(after, before, "%d descriptors: refused, and something has changed", count);
         if (strstr(busy, "busy")) {
-            expect_said(&place, &(struct refusal){ .reason = "descriptors", .command = argv[1] });
+            expect_reason_said(&place, &(struct refusal){ .reason = "descriptors", .command = argv[1] });
             refused = true;
         }
         opened |= succeeded;

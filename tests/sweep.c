@@ -86,44 +86,13 @@ static pid_t busy_writer(void)
     return start_writer(place.target);
 }
 
-struct said {
-    int status;
-    char *out, *err;
-};
-
-static struct said ask(const char *command)
-{
-    struct said said = { .status = status_code(run_shell(&place, WITHOUT_SHIM, NULL, command)) };
-    said.out = read_file(place.out, NULL);
-    said.err = read_file(place.err, NULL);
-    return said;
-}
-
-/* What stands in `out` and `err` has to be there; an empty string stands for nothing at all. */
-static void expect_said(const char *command, int status, const char *out, const char *err)
-{
-    struct said said = ask(command);
-    cr_expect_eq(said.status, status, "%s: status %d, %s%s", command, said.status, said.out, said.err);
-    cr_expect(*out ? strstr(said.out, out) != NULL : !*said.out, "%s says %s, not %s", command, said.out, out);
-    cr_expect(*err ? strstr(said.err, err) != NULL : !*said.err, "%s complains %s, not %s", command, said.err, err);
-    free(said.out);
-    free(said.err);
-}
-
-static struct json_object *field(struct json_object *object, const char *name)
-{
-    struct json_object *value = NULL;
-    cr_assert(json_object_object_get_ex(object, name, &value), "no %s in %s", name, json_object_to_json_string(object));
-    return value;
-}
-
 /* The one finding that a sweep reports as JSON. */
 static struct json_object *ask_for_one(const char *command)
 {
-    struct said said = ask(command);
+    struct said said = ask(&place, command);
     struct json_object *object = json_tokener_parse(said.out);
     cr_assert_not_null(object, "%s%s", said.out, said.err);
-    struct json_object *list = field(object, "found");
+    struct json_object *list = json_field(object, "found");
     cr_assert_eq(json_object_array_length(list), 1, "%s", said.out);
     struct json_object *one = json_object_get(json_object_array_get_idx(list, 0));
     json_object_put(object);
@@ -156,19 +125,19 @@ Test(sweep, removes_what_a_killed_writer_left)
     char maker[64];
     snprintf(maker, sizeof maker, "/.target.etxtbsy-%d-", writer);
     if (has_nameless_files()) {
-        expect_said(COMMAND " sweep --dry-run $PWD", 0, "would-remove  /", "");
+        expect_said(&place, COMMAND " sweep --dry-run $PWD", 0, "would-remove  /", "");
         cr_expect_eq(litter_count(&place), 1);
-        expect_said(COMMAND " sweep -n .", 0, maker, "");
-        expect_said(COMMAND " sweep .", 0, ": 5 bytes that a killed writer left\n", "");
+        expect_said(&place, COMMAND " sweep -n .", 0, maker, "");
+        expect_said(&place, COMMAND " sweep .", 0, ": 5 bytes that a killed writer left\n", "");
     } else {
         fprintf(stderr, "skipped: no O_TMPFILE here, so what is young is left\n");
-        expect_said(COMMAND " sweep .", 0, "young ", "");
+        expect_said(&place, COMMAND " sweep .", 0, "young ", "");
         cr_expect_eq(litter_count(&place), 1);
         return;
     }
     cr_expect_eq(litter_count(&place), 0);
     cr_expect(same_content(place.target, TARGET_PROGRAM));
-    expect_said(COMMAND " sweep .", 0, "", "");
+    expect_said(&place, COMMAND " sweep .", 0, "", "");
 }
 
 Test(sweep, leaves_what_is_held_and_says_by_whom)
@@ -177,17 +146,17 @@ Test(sweep, leaves_what_is_held_and_says_by_whom)
     char *before = tree_text(place.directory), by[64];
     for (int dry_run = 1; dry_run >= 0; dry_run--) {
         struct json_object *one = ask_for_one(dry_run ? COMMAND " sweep --json -n ." : COMMAND " sweep --json .");
-        cr_expect_str_eq(json_object_get_string(field(one, "what")), "held");
-        cr_expect_eq(json_object_get_int64(field(one, "creator")), writer);
-        struct json_object *processes = field(one, "processes");
+        cr_expect_str_eq(json_object_get_string(json_field(one, "what")), "held");
+        cr_expect_eq(json_object_get_int64(json_field(one, "creator")), writer);
+        struct json_object *processes = json_field(one, "processes");
         bool named = false;
         for (size_t i = 0; i < json_object_array_length(processes); i++)
-            named |= json_object_get_int64(field(json_object_array_get_idx(processes, i), "pid")) == writer;
+            named |= json_object_get_int64(json_field(json_object_array_get_idx(processes, i), "pid")) == writer;
         cr_expect(named, "%s", json_object_to_json_string(one));
         json_object_put(one);
     }
     snprintf(by, sizeof by, "%d (sh)", writer);
-    expect_said(COMMAND " sweep .", 0, by, "");
+    expect_said(&place, COMMAND " sweep .", 0, by, "");
     char *after = tree_text(place.directory);
     cr_expect_str_eq(after, before, "something was touched");
 
@@ -203,13 +172,13 @@ Test(sweep, leaves_what_an_heir_holds)
     kill(writer, SIGKILL); /* alone */
     cr_assert(eventually(has_ended(writer)));
     struct json_object *one = ask_for_one(COMMAND " sweep --json .");
-    cr_expect_str_eq(json_object_get_string(field(one, "what")), "held");
-    struct json_object *processes = field(one, "processes");
+    cr_expect_str_eq(json_object_get_string(json_field(one, "what")), "held");
+    struct json_object *processes = json_field(one, "processes");
     cr_expect_geq(json_object_array_length(processes), 1);
     for (size_t i = 0; i < json_object_array_length(processes); i++)
-        cr_expect_neq(json_object_get_int64(field(json_object_array_get_idx(processes, i), "pid")), writer);
+        cr_expect_neq(json_object_get_int64(json_field(json_object_array_get_idx(processes, i), "pid")), writer);
     json_object_put(one);
-    expect_said(COMMAND " sweep .", 0, "open in ", "");
+    expect_said(&place, COMMAND " sweep .", 0, "open in ", "");
     cr_expect_eq(litter_count(&place), 1);
     kill(-writer, SIGKILL);
 }
@@ -237,23 +206,24 @@ Test(sweep, leaves_what_its_maker_may_have_to_finish)
     snprintf(name, sizeof name, ".app.etxtbsy-%d-012345678000", getpid());
     put(name);
     struct json_object *one = ask_for_one(COMMAND " sweep --json .");
-    cr_expect_str_eq(json_object_get_string(field(one, "what")), "awaited");
-    cr_expect_eq(json_object_array_length(field(one, "processes")), 0);
+    cr_expect_str_eq(json_object_get_string(json_field(one, "what")), "awaited");
+    cr_expect_eq(json_object_array_length(json_field(one, "processes")), 0);
     json_object_put(one);
-    expect_said(COMMAND " sweep .", 0, "still runs, and may have to finish it\n", "");
+    expect_said(&place, COMMAND " sweep .", 0, "still runs, and may have to finish it\n", "");
     cr_expect_eq(litter_count(&place), 1);
 }
 
 Test(sweep, leaves_what_the_library_never_makes)
 {
-    expect_said("cp $NEW victim; ln -s victim .a.etxtbsy-" DEAD "-012345678000; mkfifo .b.etxtbsy-" DEAD "-012345678000;"
+    expect_said(&place,
+                "cp $NEW victim; ln -s victim .a.etxtbsy-" DEAD "-012345678000; mkfifo .b.etxtbsy-" DEAD "-012345678000;"
                 "mkdir .c.etxtbsy-" DEAD "-012345678000; ln victim .d.etxtbsy-" DEAD "-012345678000",
                 0, "", "");
     char *before = tree_text(place.directory);
     for (int i = 0; i < 2; i++)
-        expect_said(i ? COMMAND " sweep ." : COMMAND " sweep --dry-run .", 1,
+        expect_said(&place, i ? COMMAND " sweep ." : COMMAND " sweep --dry-run .", 1,
                     "foreign       ./.a.etxtbsy-" DEAD "-012345678000: no regular file", "");
-    expect_said(COMMAND " sweep . | grep -c ^foreign", 0, "4\n", "");
+    expect_said(&place, COMMAND " sweep . | grep -c ^foreign", 0, "4\n", "");
     char *after = tree_text(place.directory);
     cr_expect_str_eq(after, before);
     free(before);
@@ -266,10 +236,11 @@ Test(sweep, names_kept_bytes_and_leaves_them_and_generations)
     put(".app.etxtbsy-was-1");
     put(".app.etxtbsy-12-012345678000.conf");
     struct json_object *one = ask_for_one(COMMAND " sweep --json .");
-    cr_expect_str_eq(json_object_get_string(field(one, "what")), "kept");
-    cr_expect_str_eq(json_object_get_string(field(one, "path")), "./.app.etxtbsy-kept-" DEAD "-012345678000");
+    cr_expect_str_eq(json_object_get_string(json_field(one, "what")), "kept");
+    cr_expect_str_eq(json_object_get_string(json_field(one, "path")), "./.app.etxtbsy-kept-" DEAD "-012345678000");
     json_object_put(one);
-    expect_said(COMMAND " sweep .", 1, "1 bytes that could not be delivered: move them to where they belong, or remove them\n", "");
+    expect_said(&place, COMMAND " sweep .", 1,
+                "1 bytes that could not be delivered: move them to where they belong, or remove them\n", "");
     cr_expect_eq(litter_count(&place), 3);
 }
 
@@ -308,7 +279,7 @@ Test(sweep, tells_young_from_old_where_it_has_to)
         run_shell(&place, WITHOUT_SHIM, NULL, "cp " COMMAND " ../etxtbsy; chmod 755 ../etxtbsy; chmod 644 .app*");
         command = AS_NOBODY "../etxtbsy sweep .";
     }
-    expect_said(command, 0, "young         ./.app.etxtbsy-" DEAD "-012345678000: young", "");
+    expect_said(&place, command, 0, "young         ./.app.etxtbsy-" DEAD "-012345678000: young", "");
     cr_expect_eq(litter_count(&place), 1);
 }
 
@@ -321,21 +292,22 @@ Test(sweep, goes_through_all_directories_it_can)
         place_remove(&place);
         cr_skip_test("no O_TMPFILE here: what is young is left");
     }
-    expect_said(make, 0, "", "");
-    expect_said(COMMAND " sweep a nowhere d/.x* d > ../out2; s=$?; wc -l < ../out2; exit $s", 2, "2\n",
+    expect_said(&place, make, 0, "", "");
+    expect_said(&place, COMMAND " sweep a nowhere d/.x* d > ../out2; s=$?; wc -l < ../out2; exit $s", 2, "2\n",
                 "etxtbsy: nowhere: No such file or directory");
-    expect_said("find . -name '.x*' | sort", 0,
+    expect_said(&place, "find . -name '.x*' | sort", 0,
                 "./a/b/.x.etxtbsy-" DEAD "-012345678000\n./a/b/c/.x.etxtbsy-" DEAD "-012345678000\n", "");
-    expect_said(make, 0, "", "");
-    expect_said(COMMAND " sweep -r a | cut -d: -f1", 0,
+    expect_said(&place, make, 0, "", "");
+    expect_said(&place, COMMAND " sweep -r a | cut -d: -f1", 0,
                 "removed       a/.x.etxtbsy-" DEAD "-012345678000\nremoved       a/b/.x.etxtbsy-" DEAD
                 "-012345678000\nremoved       a/b/c/.x.etxtbsy-" DEAD "-012345678000\n",
                 "");
-    expect_said("find . -name '.x*'", 0, "./d/.x.etxtbsy-" DEAD "-012345678000\n", ""); /* not through the link */
-    expect_said(COMMAND " sweep a/link", 0, "removed", "");
-    expect_said("find . -name '.x*'", 0, "", "");
+    expect_said(&place, "find . -name '.x*'", 0, "./d/.x.etxtbsy-" DEAD "-012345678000\n", ""); /* not through the link */
+    expect_said(&place, COMMAND " sweep a/link", 0, "removed", "");
+    expect_said(&place, "find . -name '.x*'", 0, "", "");
     /* deeper than a process may have descriptors at first */
-    expect_said("ulimit -Sn 64; p=.; for i in $(seq 150); do p=$p/x; done; mkdir -p $p; echo x > $p/.x.etxtbsy-" DEAD
+    expect_said(&place,
+                "ulimit -Sn 64; p=.; for i in $(seq 150); do p=$p/x; done; mkdir -p $p; echo x > $p/.x.etxtbsy-" DEAD
                 "-012345678000;" COMMAND " sweep -r . > ../out2; s=$?; wc -l < ../out2; exit $s",
                 0, "1\n", "");
 }
@@ -352,32 +324,32 @@ Test(sweep, of_a_directory_that_it_may_not_touch)
               "cp " COMMAND " ../etxtbsy; chmod 755 ../etxtbsy; mkdir -m 700 closed; mkdir -m 777 open;"
               "mv .target* open; chmod 644 open/.target*; chmod 1777 open");
     /* somebody else's file in a sticky directory: seen, and not removed */
-    expect_said(AS_NOBODY "../etxtbsy sweep open", 1, "Operation not permitted\n", "");
-    expect_said(AS_NOBODY "../etxtbsy sweep closed", 2, "", "closed: Permission denied");
-    expect_said(AS_NOBODY "../etxtbsy sweep -r .", 2, "Operation not permitted\n", "closed: Permission denied");
-    expect_said("ls -A open | wc -l", 0, "1\n", "");
-    expect_said(COMMAND " sweep -r .", 0, "removed", "");
-    expect_said("ls -A open | wc -l", 0, "0\n", "");
+    expect_said(&place, AS_NOBODY "../etxtbsy sweep open", 1, "Operation not permitted\n", "");
+    expect_said(&place, AS_NOBODY "../etxtbsy sweep closed", 2, "", "closed: Permission denied");
+    expect_said(&place, AS_NOBODY "../etxtbsy sweep -r .", 2, "Operation not permitted\n", "closed: Permission denied");
+    expect_said(&place, "ls -A open | wc -l", 0, "1\n", "");
+    expect_said(&place, COMMAND " sweep -r .", 0, "removed", "");
+    expect_said(&place, "ls -A open | wc -l", 0, "0\n", "");
 }
 
 Test(sweep, of_odd_names_is_printed_harmlessly)
 {
     put(".o\033[31m\xff.etxtbsy-kept-" DEAD "-012345678000");
-    expect_said(COMMAND " sweep .", 1, "./.o\\x1b[31m\\xff.etxtbsy-kept-", "");
+    expect_said(&place, COMMAND " sweep .", 1, "./.o\\x1b[31m\\xff.etxtbsy-kept-", "");
     struct json_object *one = ask_for_one(COMMAND " sweep --json .");
-    cr_expect_not_null(field(one, "path_b64"));
+    cr_expect_not_null(json_field(one, "path_b64"));
     json_object_put(one);
-    expect_said(COMMAND " sweep \"$(printf 'x\\033')\"", 2, "", "x\\x1b: No such file");
+    expect_said(&place, COMMAND " sweep \"$(printf 'x\\033')\"", 2, "", "x\\x1b: No such file");
 }
 
 Test(sweep, used_wrongly_says_so)
 {
-    expect_said(COMMAND " sweep", 2, "", "takes the directories");
-    expect_said(COMMAND " sweep --frob .", 2, "", "frob");
-    expect_said(COMMAND " sweep $TARGET", 2, "", "Not a directory");
-    expect_said(COMMAND " sweep ''", 2, "", "No such file");
-    expect_said(COMMAND " sweep --help", 0, "usage: etxtbsy sweep", "");
-    expect_said(COMMAND " sweep --json . > /dev/full", 2, "", "can't write");
+    expect_said(&place, COMMAND " sweep", 2, "", "takes the directories");
+    expect_said(&place, COMMAND " sweep --frob .", 2, "", "frob");
+    expect_said(&place, COMMAND " sweep $TARGET", 2, "", "Not a directory");
+    expect_said(&place, COMMAND " sweep ''", 2, "", "No such file");
+    expect_said(&place, COMMAND " sweep --help", 0, "usage: etxtbsy sweep", "");
+    expect_said(&place, COMMAND " sweep --json . > /dev/full", 2, "", "can't write");
     put(".app.etxtbsy-kept-" DEAD "-012345678000");
-    expect_said(COMMAND " sweep . > /dev/full", 2, "", "can't write");
+    expect_said(&place, COMMAND " sweep . > /dev/full", 2, "", "can't write");
 }

@@ -41,89 +41,27 @@ void preload_settle_prctl(const char *op, int option, unsigned long value)
         preload_settle(op);
 }
 
-int wrap_setuid(uid_t uid)
-{
-    preload_settle("setuid");
-    return NEXT(setuid)(uid);
-}
-
-int wrap_seteuid(uid_t uid)
-{
-    preload_settle("seteuid");
-    return NEXT(seteuid)(uid);
-}
-
-int wrap_setreuid(uid_t ruid, uid_t euid)
-{
-    preload_settle("setreuid");
-    return NEXT(setreuid)(ruid, euid);
-}
-
-int wrap_setresuid(uid_t ruid, uid_t euid, uid_t suid)
-{
-    preload_settle("setresuid");
-    return NEXT(setresuid)(ruid, euid, suid);
-}
-
-int wrap_setfsuid(uid_t uid)
-{
-    preload_settle("setfsuid");
-    return NEXT(setfsuid)(uid);
-}
-
-int wrap_setgid(gid_t gid)
-{
-    preload_settle("setgid");
-    return NEXT(setgid)(gid);
-}
-
-int wrap_setegid(gid_t gid)
-{
-    preload_settle("setegid");
-    return NEXT(setegid)(gid);
-}
-
-int wrap_setregid(gid_t rgid, gid_t egid)
-{
-    preload_settle("setregid");
-    return NEXT(setregid)(rgid, egid);
-}
-
-int wrap_setresgid(gid_t rgid, gid_t egid, gid_t sgid)
-{
-    preload_settle("setresgid");
-    return NEXT(setresgid)(rgid, egid, sgid);
-}
-
-int wrap_setfsgid(gid_t gid)
-{
-    preload_settle("setfsgid");
-    return NEXT(setfsgid)(gid);
-}
-
-int wrap_setgroups(size_t count, const gid_t *groups)
-{
-    preload_settle("setgroups");
-    return NEXT(setgroups)(count, groups);
-}
-
-int wrap_initgroups(const char *user, gid_t group)
-{
-    preload_settle("initgroups");
-    return NEXT(initgroups)(user, group);
-}
-
-int wrap_chroot(const char *path)
-{
-    preload_settle("chroot");
-    return NEXT(chroot)(path);
-}
-
-int wrap_pivot_root(const char *new_root, const char *old_root)
-{
-    preload_settle("pivot_root");
-    return NEXT(pivot_root)(new_root, old_root);
-}
+#define SETTLES(name, parameters, arguments)                                                                                       \
+    int wrap_##name parameters                                                                                                     \
+    {                                                                                                                              \
+        preload_settle(#name);                                                                                                     \
+        return NEXT(name) arguments;                                                                                               \
+    }
+SETTLES(setuid, (uid_t uid), (uid))
+SETTLES(seteuid, (uid_t uid), (uid))
+SETTLES(setreuid, (uid_t ruid, uid_t euid), (ruid, euid))
+SETTLES(setresuid, (uid_t ruid, uid_t euid, uid_t suid), (ruid, euid, suid))
+SETTLES(setfsuid, (uid_t uid), (uid))
+SETTLES(setgid, (gid_t gid), (gid))
+SETTLES(setegid, (gid_t gid), (gid))
+SETTLES(setregid, (gid_t rgid, gid_t egid), (rgid, egid))
+SETTLES(setresgid, (gid_t rgid, gid_t egid, gid_t sgid), (rgid, egid, sgid))
+SETTLES(setfsgid, (gid_t gid), (gid))
+SETTLES(setgroups, (size_t count, const gid_t *groups), (count, groups))
+SETTLES(initgroups, (const char *user, gid_t group), (user, group))
+SETTLES(chroot, (const char *path), (path))
+SETTLES(pivot_root, (const char *new_root, const char *old_root), (new_root, old_root))
+SETTLES(capset, (void *header, const void *sets), (header, sets))
 
 int wrap_unshare(int flags)
 {
@@ -135,12 +73,6 @@ int wrap_setns(int fd, int kind)
 {
     preload_settle_setns("setns", kind);
     return NEXT(setns)(fd, kind);
-}
-
-int wrap_capset(void *header, const void *sets)
-{
-    preload_settle("capset");
-    return NEXT(capset)(header, sets);
 }
 
 int wrap_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)

@@ -60,13 +60,15 @@ int wrap_posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actio
 int wrap_pidfd_spawn(int *pidfd, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                      char *const argv[], char *const envp[])
 {
-    return start("pidfd_spawn", path, false, BY_PIDFD, &(struct spawn){ NEXT(pidfd_spawn), pidfd, attributes }, actions, argv, envp);
+    return start("pidfd_spawn", path, false, BY_PIDFD, &(struct spawn){ NEXT(pidfd_spawn), pidfd, attributes }, actions, argv,
+                 envp);
 }
 
 int wrap_pidfd_spawnp(int *pidfd, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
                       char *const argv[], char *const envp[])
 {
-    return start("pidfd_spawnp", file, true, BY_PIDFD, &(struct spawn){ NEXT(pidfd_spawnp), pidfd, attributes }, actions, argv, envp);
+    return start("pidfd_spawnp", file, true, BY_PIDFD, &(struct spawn){ NEXT(pidfd_spawnp), pidfd, attributes }, actions, argv,
+                 envp);
 }
 #endif
 

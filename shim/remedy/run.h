@@ -21,10 +21,10 @@ struct run {
     const char *op; /* the libc entry point */
     int dirfd;      /* of `path`; AT_FDCWD where the entry point has none */
     const char *path;
-    int flags;         /* AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW */
-    bool searches;     /* a path without a slash is looked for along PATH */
-    bool spawns;       /* a child runs the program, and this process lives on */
-    bool once;         /* a second attempt would not be the same (O_EXCL file actions): waits before the first */
+    int flags;                 /* AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW */
+    bool searches;             /* a path without a slash is looked for along PATH */
+    bool spawns;               /* a child runs the program, and this process lives on */
+    bool once;                 /* a second attempt would not be the same (O_EXCL file actions): waits before the first */
     struct spawn_files *files; /* of a spawn; NULL: it is none */
     const void *call;          /* for the attempt alone */
     char *const *argv, *const *envp;

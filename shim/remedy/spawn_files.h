@@ -37,8 +37,9 @@ void spawn_files_learn_close(const posix_spawn_file_actions_t *, int fd);
 void spawn_files_begin(struct spawn_files *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *);
 
 /*
- * Whether the actions are why a spawn is refused, or would be: asked with spawns of a program that there can't be, so that each file is
- * opened as the child would, in a process whose record locks aren't this one's. Waits as an open for writing does. Once for each spawn.
+ * Whether the actions are why a spawn is refused, or would be: asked with spawns of a program that there can't be, so that each
+ * file is opened as the child would, in a process whose record locks aren't this one's. Waits as an open for writing does. Once for
+ * each spawn.
  */
 enum spawn_files_answer {
     SPAWN_FILES_IDLE,     /* they aren't */

@@ -28,7 +28,7 @@ struct birth {
     int dirfd, fd;
     int old; /* the target, for what needs no right to read it */
     int caller_fd;
-    int turn;      /* the target, locked while we look for others' stages and make our own */
+    int turn; /* the target, locked while we look for others' stages and make our own */
     unsigned origin;
     bool nameless; /* born without a name, so nobody can have seen it unlocked */
     bool locked, linked;

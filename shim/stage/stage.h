@@ -77,7 +77,7 @@ struct stage_request {
     const char *op;
     struct stage_generation *generation; /* for a stage that is published at its birth; NULL: keep nothing then */
     bool respects_locks;                 /* refused as STAGE_LOCKED while another process has an advisory lock on the target */
-    bool alone; /* refused as STAGE_SERIALISED while somebody else replaces the target, or when that has just been done */
+    bool alone;   /* refused as STAGE_SERIALISED while somebody else replaces the target, or when that has just been done */
     bool *joined; /* set when another thread has just made one, and the descriptor is of that; NULL: nobody asks */
 };
 
