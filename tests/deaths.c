@@ -287,11 +287,13 @@ Test(deaths, of_a_child_are_seen_by_its_parent, .timeout = 60)
     expect_end("{ echo all; sh -c 'kill -9 $$' > /dev/null; } > $TARGET; :", "all\n", NULL);
     expect_end("sh -c 'echo all; exit 3' > $TARGET; :", "all\n", NULL);
     expect_end("exec 3> $TARGET; echo all >&3; sh -c 'kill -9 $$'; exec 3>&-", "all\n", NULL);
-    /* Whom the writer ends itself is a helper if it has written nothing, not even to another file; else one that was killed. */
+    /* Whom the writer ends itself is a helper if nothing was written since it came; else one that was killed. */
     expect_end("{ echo all; sleep 60 & sleep .2; kill $!; wait; } > $TARGET; :", "all\n", NULL);
-    expect_end("{ sleep 60 & echo all; sleep .2; kill -9 $!; wait; } > $TARGET; :", "all\n", NULL);
+    expect_end("{ sleep 60 & sleep .2; echo all; kill -9 $!; wait; } > $TARGET; :", NULL, "writer-killed");
+    expect_end("{ echo all; sleep 60 & sleep .2; LD_PRELOAD= sh -c \"kill $!\" > /dev/null; wait; } > $TARGET; :", NULL, "writer-killed");
     expect_end("{ echo begin; { echo half; exec sleep 60; } & sleep .2; kill $!; wait; } > $TARGET; :", NULL, "writer-killed");
     expect_end("timeout .2 sleep 60 > $TARGET; :", NULL, "writer-killed");
     expect_end("timeout .2 sh -c 'echo half; sleep 60' > $TARGET; :", NULL, "writer-killed");
+    expect_end("timeout .2 sh -c 'sh -c \"echo half; sleep 60\"; :' > $TARGET; :", NULL, "writer-killed");
     place_remove(&place);
 }

@@ -19,6 +19,7 @@ static int attempt_spawn(const struct run *run)
 }
 
 enum who { BY_PID, BY_PIDFD };
+#define SOMEBODY (-1)
 
 static int start(const char *op, const char *path, bool searches, enum who who, const struct spawn *spawn,
                  const posix_spawn_file_actions_t *actions, char *const argv[], char *const envp[])
@@ -38,9 +39,10 @@ static int start(const char *op, const char *path, bool searches, enum who who, 
         .envp = envp,
     };
     int error = run_program(&run, attempt_spawn);
-    if (unlikely(stage_known_count) && !error && who == BY_PID && spawn->pid)
-        stage_note_child(*spawn->pid);
-    spawn_files_end(&files, op, !error);
+    pid_t child = error ? 0 : who == BY_PID && spawn->pid ? *spawn->pid : SOMEBODY;
+    if (unlikely(stage_known_count) && child > 0)
+        stage_note_child(child);
+    spawn_files_end(&files, op, child);
     return error;
 }
 

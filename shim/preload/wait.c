@@ -9,7 +9,7 @@
 pid_t preload_waited(pid_t pid, const int *status)
 {
     if (unlikely(stage_known_count) && pid > 0 && (WIFEXITED(*status) || WIFSIGNALED(*status)))
-        stage_writer_ended(pid, WIFSIGNALED(*status));
+        stage_writer_ended(pid, WIFSIGNALED(*status) ? WTERMSIG(*status) : 0);
     return pid;
 }
 
@@ -20,7 +20,7 @@ int preload_told(int result, const siginfo_t *info)
         case CLD_EXITED:
         case CLD_KILLED:
         case CLD_DUMPED:
-            stage_writer_ended(info->si_pid, info->si_code != CLD_EXITED);
+            stage_writer_ended(info->si_pid, info->si_code == CLD_EXITED ? 0 : info->si_status);
             break;
         default:
             break;

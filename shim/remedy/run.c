@@ -199,6 +199,15 @@ static int run_check(const struct run *run)
     return error;
 }
 
+/* A thread that is cancelled would leave descriptors of stages behind. */
+static int run_uncancelled(struct run *run, run_attempt *attempt)
+{
+    int held = process_hold_cancellation();
+    int error = run_program(run, attempt);
+    process_let_cancellation(held);
+    return error;
+}
+
 static int run_attempts(const struct run *run, run_attempt *attempt)
 {
     if (unlikely(policy_foresight() & POLICY_LOCKS))
@@ -207,9 +216,9 @@ static int run_attempts(const struct run *run, run_attempt *attempt)
     if (likely(error != ETXTBSY))
         return error;
     struct run again = *run;
-    switch (spawn_files_remedy(run, attempt)) {
-    case SPAWN_FILES_REPLACED:
-        return run_program(&again, attempt);
+    switch (run->files ? spawn_files_remedy(run->files) : SPAWN_FILES_IDLE) {
+    case SPAWN_FILES_AGAIN:
+        return run_uncancelled(&again, attempt);
     case SPAWN_FILES_BUSY:
         return ETXTBSY;
     case SPAWN_FILES_IDLE:

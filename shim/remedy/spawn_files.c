@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../sys/aside.h"
 #include "../sys/process.h"
 #include "../sys/scratch.h"
 #include "release.h"
@@ -142,41 +143,68 @@ static bool find_directory(const struct action *actions, int index, int *dirfd)
     return found;
 }
 
-/* A child that only asks ends with a SIGCHLD: before anything has been refused it is made for programs alone. */
-static bool is_worth_asking(const struct spawn_files *files, int dirfd, const char *path)
+/* What is asked aside, of one open. */
+struct question {
+    const struct action *actions;
+    int index;
+    struct statx file;  /* what the path leads to here */
+    bool programs_only; /* nothing has been refused yet: then nothing else is worth a look */
+    bool opens;
+};
+
+enum answer { NOT_REFUSED, REFUSED, REFUSED_THE_SAME }; /* the same file as here: /proc and /dev/fd are others' in each process */
+
+/* What stands before the open, but for other opens: these have been made once. */
+static bool come_to(const struct question *question)
 {
-    struct statx file;
-    return sys_statx(dirfd, path, 0, &file) == 0 && S_ISREG(file.stx_mode) && (!files->exclusive || file.stx_mode & 0111);
+    long result = 0;
+    for (int i = 0; result >= 0 && i < question->index; i++) {
+        const struct action *action = &question->actions[i];
+        if (action->tag == CHDIR)
+            result = sys_call(SYS_chdir, action->of.directory);
+        else if (action->tag == FCHDIR)
+            result = sys_call(SYS_fchdir, action->of.fd);
+        else if (action->tag == DUP2 && action->of.dup2.fd != action->of.dup2.new_fd)
+            result = sys_dup3(action->of.dup2.fd, action->of.dup2.new_fd, 0);
+        else if (action->tag == CLOSE)
+            sys_close(action->of.fd);
+        else if (action->tag == CLOSEFROM)
+            sys_call(SYS_close_range, action->of.fd, ~0U, 0);
+    }
+    return result >= 0;
 }
 
-/* Spawns what there can't be, behind the one open, that neither creates nor empties, and what its path depends on. */
-static bool is_refused(const struct run *run, run_attempt *attempt, int index)
+/* Nothing is created or emptied, and nobody at the other end of a FIFO is told. */
+static int ask(void *context)
 {
-    const struct action *actions = actions_of(run->files->now);
-    struct spawn_files question = { .now = &question.copy };
-    size_t size = (size_t)(index + 1) * sizeof *actions;
-    struct action *asked = scratch_map(size);
-    if (!asked)
-        return false;
-    int count = 0;
-    for (int i = 0; i < index; i++)
-        if (actions[i].tag == CHDIR || actions[i].tag == FCHDIR)
-            asked[count++] = actions[i];
-    struct action *open = &asked[count++];
-    *open = actions[index];
-    open->of.open.flags = (open->of.open.flags & (O_ACCMODE | O_NOFOLLOW)) | O_NONBLOCK | O_NOCTTY;
-    if ((open->of.open.flags & O_ACCMODE) == O_RDONLY) /* with O_TRUNC */
-        open->of.open.flags |= O_WRONLY;
-    question.copy = *run->files->now;
-    question.copy.__actions = (void *)asked;
-    question.copy.__used = question.copy.__allocated = count;
+    const struct question *question = context;
+    const struct action *action = &question->actions[question->index];
+    const char *path = action->of.open.path;
+    int follow = action->of.open.flags & O_NOFOLLOW;
+    struct statx file;
+    if (!come_to(question) || sys_statx(AT_FDCWD, path, follow ? AT_SYMLINK_NOFOLLOW : 0, &file) < 0 ||
+        !S_ISREG(file.stx_mode) || (question->programs_only && !(file.stx_mode & 0111)))
+        return NOT_REFUSED;
+    int mode = action->of.open.flags & O_ACCMODE;
+    mode = mode == O_RDONLY ? O_WRONLY : mode; /* with O_TRUNC */
+    if (question->opens && (sys_openat(AT_FDCWD, path, mode | follow | O_NONBLOCK | O_NOCTTY, 0) >= 0 || errno != ETXTBSY))
+        return NOT_REFUSED;
+    return question->file.stx_mode && sys_same_file(&file, &question->file) ? REFUSED_THE_SAME : REFUSED;
+}
 
-    struct run nothing = *run;
-    nothing.path = "";
-    nothing.files = &question;
-    bool refused = attempt(&nothing) == ETXTBSY;
-    scratch_unmap(asked, size);
-    return refused;
+static struct question question_about(const struct spawn_files *files, int index, int dirfd)
+{
+    struct question question = { .actions = actions_of(files->now), .index = index };
+    const struct action *action = &question.actions[index];
+    int flags = action->of.open.flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
+    if (sys_statx(dirfd, action->of.open.path, flags, &question.file) < 0)
+        question.file.stx_mode = 0;
+    return question;
+}
+
+static bool is_refused(const void *context)
+{
+    return aside(ask, (void *)context) > NOT_REFUSED;
 }
 
 /* ---- the copy ---- */
@@ -198,26 +226,37 @@ static bool make_copy(struct spawn_files *files)
     files->copy.__actions = (void *)actions;
     files->copy.__allocated = (int)count;
     files->now = &files->copy;
+    scratch_may_be_left(actions, files->size, files);
     return true;
 }
 
-static void let_go(const struct spawn_file *file, const char *op, bool used)
+/* `child`: who was started with it; 0: nobody was. */
+static void let_go(const struct spawn_file *file, const char *op, pid_t child)
 {
     struct stage_release release;
+    if (child) {
+        stage_set_unused(file->fd, false);
+        stage_note_child_with(child, file->fd);
+    }
     bool is_stage = stage_release_begin(&release, file->fd);
     sys_close_quietly(file->fd);
-    if (used || file->joined)
+    if (child || file->joined)
         release_handed_on(&release, op);
     else if (is_stage)
         stage_discard(&release);
 }
 
-/* Other file actions mustn't put something else under the number; where few are allowed, as high as they go. */
-static int move_out_of_the_way(int fd)
+/* Other file actions mustn't put something else under the number, or close it; where few are allowed, as high as they go. */
+static int move_out_of_the_way(const struct action *actions, int index, int fd)
 {
     int high = -1;
-    for (int least = OUT_OF_THE_WAY; high < 0 && least > fd; least--)
+    for (int least = OUT_OF_THE_WAY + index; high < 0 && least > fd; least--) {
         high = sys_fcntl(fd, F_DUPFD_CLOEXEC, least);
+        if (high >= 0 && is_touched(actions, index, high)) {
+            sys_close(high);
+            high = -1;
+        }
+    }
     if (high < 0)
         return fd;
     sys_close(fd);
@@ -226,12 +265,14 @@ static int move_out_of_the_way(int fd)
 
 static bool put_in_place(struct spawn_files *files, int index, struct spawn_file file)
 {
-    file.fd = move_out_of_the_way(file.fd);
     struct action *actions = actions_of(files->now);
+    file.fd = move_out_of_the_way(actions, index, file.fd);
     if (is_touched(actions, index, file.fd)) {
-        let_go(&file, "posix_spawn", false);
+        let_go(&file, "posix_spawn", 0);
         return false;
     }
+    if (!file.joined)
+        stage_set_unused(file.fd, true);
     int number = actions[index].of.open.fd;
     files->files[index] = file;
     actions[index].tag = DUP2;
@@ -240,16 +281,35 @@ static bool put_in_place(struct spawn_files *files, int index, struct spawn_file
     return true;
 }
 
-static int write_by(int (*how)(const struct write_open *), const struct action *action, int dirfd, bool *joined)
+/* Whether all numbers are closed before it. */
+static bool is_behind_closefrom(const struct action *actions, int index)
 {
+    return is_touched(actions, index, INT_MAX);
+}
+
+static int write_by(int (*how)(const struct write_open *), const struct question *question, bool same, int dirfd, bool *joined)
+{
+    const struct action *action = &question->actions[question->index];
     const struct write_open open = { .op = "posix_spawn_file_actions_addopen",
                                      .dirfd = dirfd,
                                      .path = action->of.open.path,
                                      .flags = action->of.open.flags | O_LARGEFILE | O_CLOEXEC,
                                      .mode = action->of.open.mode,
                                      .only_stage = true,
-                                     .joined = joined };
+                                     .joined = joined,
+                                     .is_refused = is_refused,
+                                     .context = question,
+                                     .out_of_reach = !same || is_behind_closefrom(question->actions, question->index) };
     return how(&open);
+}
+
+/* What leads to the same file there. Of one that isn't there yet that can be told by its name alone. */
+static bool is_the_same_aside(const struct question *question)
+{
+    const char *path = question->actions[question->index].of.open.path;
+    if (question->file.stx_mode)
+        return aside(ask, (void *)question) == REFUSED_THE_SAME;
+    return errno == ENOENT && strncmp(path, "/proc/", 6) != 0 && strncmp(path, "/dev/", 5) != 0;
 }
 
 static void foresee(struct spawn_files *files, int index)
@@ -259,8 +319,11 @@ static void foresee(struct spawn_files *files, int index)
     if (files->foreign || !find_directory(actions_of(files->now), index, &dirfd))
         return;
     int held = process_hold_cancellation();
-    if (make_copy(files))
-        file.fd = write_by(write_open_forestalled, &actions_of(files->now)[index], dirfd, &file.joined);
+    if (make_copy(files)) {
+        const struct question question = question_about(files, index, dirfd);
+        if (is_the_same_aside(&question))
+            file.fd = write_by(write_open_forestalled, &question, true, dirfd, &file.joined);
+    }
     process_let_cancellation(held);
     sys_close_quietly(dirfd);
     if (file.fd >= 0)
@@ -286,35 +349,39 @@ void spawn_files_begin(struct spawn_files *files, const posix_spawn_file_actions
     errno = saved;
 }
 
-static enum spawn_files_answer remedy(const struct run *run, run_attempt *attempt, int index)
+static enum spawn_files_answer remedy(struct spawn_files *files, int index)
 {
-    struct spawn_files *files = run->files;
-    const struct action *action = &actions_of(files->now)[index];
     struct spawn_file file = { -1, false };
     enum spawn_files_answer answer = SPAWN_FILES_IDLE;
     int dirfd;
-    if (!may_be_refused(action) || !find_directory(actions_of(files->now), index, &dirfd))
+    if (!may_be_refused(&actions_of(files->now)[index]) || !find_directory(actions_of(files->now), index, &dirfd))
         return answer;
-    if (is_worth_asking(files, dirfd, action->of.open.path) && is_refused(run, attempt, index)) {
+    struct question question = question_about(files, index, dirfd);
+    question.opens = true;
+    question.programs_only = files->exclusive;
+    int asked = aside(ask, &question);
+    if (asked > NOT_REFUSED) {
         answer = SPAWN_FILES_BUSY;
-        if (!files->foreign && make_copy(files) && (file.fd = write_by(write_open, action, dirfd, &file.joined)) >= 0 &&
-            put_in_place(files, index, file))
-            answer = SPAWN_FILES_REPLACED;
+        if (!files->foreign && make_copy(files)) {
+            question.actions = actions_of(files->now);
+            file.fd = write_by(write_open, &question, asked == REFUSED_THE_SAME, dirfd, &file.joined);
+        }
+        if (file.fd == WRITE_NOT_REFUSED || (file.fd >= 0 && put_in_place(files, index, file)))
+            answer = SPAWN_FILES_AGAIN;
     }
     sys_close_quietly(dirfd);
     return answer;
 }
 
-enum spawn_files_answer spawn_files_remedy(const struct run *run, run_attempt *attempt)
+enum spawn_files_answer spawn_files_remedy(struct spawn_files *files)
 {
-    struct spawn_files *files = run->files;
     enum spawn_files_answer answer = SPAWN_FILES_IDLE;
     if (!files || !files->opens || files->asked)
         return answer;
     files->asked = true;
     int saved = errno, held = process_hold_cancellation();
     for (int i = 0; i < files->now->__used && answer != SPAWN_FILES_BUSY; i++) {
-        enum spawn_files_answer one = remedy(run, attempt, i);
+        enum spawn_files_answer one = remedy(files, i);
         if (one != SPAWN_FILES_IDLE)
             answer = one;
     }
@@ -323,14 +390,14 @@ enum spawn_files_answer spawn_files_remedy(const struct run *run, run_attempt *a
     return answer;
 }
 
-void spawn_files_end(struct spawn_files *files, const char *op, bool started)
+void spawn_files_end(struct spawn_files *files, const char *op, pid_t child)
 {
     int saved = errno;
     if (!files->files)
         return;
     for (int i = 0; i < files->copy.__used; i++)
         if (files->files[i].fd >= 0)
-            let_go(&files->files[i], op, started);
+            let_go(&files->files[i], op, child);
     scratch_unmap(files->copy.__actions, files->size);
     errno = saved;
 }

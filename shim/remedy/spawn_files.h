@@ -37,18 +37,20 @@ void spawn_files_learn_close(const posix_spawn_file_actions_t *, int fd);
 void spawn_files_begin(struct spawn_files *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *);
 
 /*
- * Whether the actions are why a spawn is refused, or would be: asked with spawns of a program that there can't be, so that each
- * file is opened as the child would, in a process whose record locks aren't this one's. Waits as an open for writing does. Once for
- * each spawn.
+ * Whether the actions are why a spawn is refused, or would be: asked aside, where each open is tried as the child would, in its
+ * directory and with descriptors that aren't this process's. Waits as an open for writing does. Once for each spawn.
  */
 enum spawn_files_answer {
-    SPAWN_FILES_IDLE,     /* they aren't */
-    SPAWN_FILES_REPLACED, /* they were: `now` is another list, and this process may have stages that it hadn't */
-    SPAWN_FILES_BUSY,     /* they are still */
+    SPAWN_FILES_IDLE,  /* they aren't */
+    SPAWN_FILES_AGAIN, /* they were, and it is worth another attempt; this process may have stages that it hadn't */
+    SPAWN_FILES_BUSY,  /* they are still */
 };
-enum spawn_files_answer spawn_files_remedy(const struct run *, run_attempt *);
+enum spawn_files_answer spawn_files_remedy(struct spawn_files *);
 
-/* Lets go of what was opened. What no program was started with is as if it had never been opened. Keeps errno. */
-void spawn_files_end(struct spawn_files *, const char *op, bool started);
+/*
+ * Lets go of what was opened for the child that was started, or any number but 0 where its own isn't known. With 0 none was: it is
+ * as if nothing had ever been opened. Keeps errno.
+ */
+void spawn_files_end(struct spawn_files *, const char *op, pid_t child);
 
 #endif

@@ -44,12 +44,18 @@ static bool is_busy(const struct stage_target *target)
 
 static int try_again(const struct write_open *open, int64_t length)
 {
+    if (open->is_refused && !open->is_refused(open->context))
+        return WRITE_NOT_REFUSED;
+    if (open->is_refused) {
+        errno = ETXTBSY;
+        return -1;
+    }
     return length == NO_LENGTH ? open_again(open) : truncate_path(open->path, length);
 }
 
 static bool is_ours_to_redirect(const struct write_open *open)
 {
-    return !(open->flags & (O_EXCL | O_PATH | O_DIRECTORY)) && (open->flags & O_TMPFILE) != O_TMPFILE;
+    return !open->out_of_reach && !(open->flags & (O_EXCL | O_PATH | O_DIRECTORY)) && (open->flags & O_TMPFILE) != O_TMPFILE;
 }
 
 /*

@@ -7,6 +7,7 @@
 #define REMEDY_WRITE_H
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,7 +24,16 @@ struct write_open {
     uint64_t resolve; /* as in openat2(2); 0 for all other calls */
     bool only_stage;  /* a descriptor of a stage will do, one of the file itself won't: the file is opened later, if ever */
     bool *joined;     /* set when the descriptor is of a stage that there was before; NULL: nobody asks */
+    /*
+     * For an open that is made elsewhere, by somebody who hasn't the file for it yet. Whether it would be refused now is asked so,
+     * where other opens are made again; WRITE_NOT_REFUSED is the answer in place of a descriptor. NULL for all others.
+     */
+    bool (*is_refused)(const void *context);
+    const void *context;
+    bool out_of_reach; /* a stage's descriptor can't be brought there: there is only the wait */
 };
+
+#define WRITE_NOT_REFUSED INT_MAX
 
 /* Returns a descriptor such as the refused open would have returned, or -1 with errno ETXTBSY. */
 int write_open(const struct write_open *);

@@ -3,6 +3,7 @@
 #include "../sys/directory.h"
 #include "../sys/text.h"
 #include "name.h"
+#include "own.h"
 #include "report.h"
 #include "stage.h"
 
@@ -70,7 +71,8 @@ static bool is_believable(int fd, const char *path, const struct stage_name *nam
     known->target_inode = has_target ? target.stx_ino : 0;
     see_attributes(fd, known, has_target ? &target : NULL);
     known->kind = name->kind;
-    known->creator = name->creator;
+    /* The same number in another PID namespace is another process. */
+    known->creator = own_is_number(name) ? name->creator : 0;
     known->error = opened.stx_nlink ? 0 : EIO;
     return true;
 }

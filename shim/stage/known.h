@@ -26,6 +26,7 @@ struct stage_known {
     uint64_t target_device, target_inode; /* of the file that it will replace, when it was made; 0: there was none */
     struct attributes_seen then;          /* of that file, and of the stage, when both had the same */
     pid_t creator;
+    bool unused;    /* made for a program that hasn't been started yet */
     bool pending;   /* the creator has let go, and said so */
     int error;      /* of a write that failed: it is never published; 0: none; by atomic operations */
     pid_t bereaved; /* the process of which a child was killed that wrote to it, and then it was: */

@@ -43,6 +43,13 @@ unsigned own_origin(void)
     return process_namespace() & ((1U << STAGE_ORIGIN_BITS) - 1);
 }
 
+/* In doubt, yes. */
+bool own_is_number(const struct stage_name *name)
+{
+    unsigned own = own_origin();
+    return !name->origin || !own || name->origin == own;
+}
+
 /* A file that we may not read can be asked through one for writing as well. */
 int own_open_asker(const char *path)
 {

@@ -32,8 +32,9 @@ int own_reopen(const struct stage_known *, int flags);
  */
 int own_open_named(int dirfd, const char *name, uint64_t device, uint64_t inode, int flags);
 
-/* Which PID namespace this process is in, as the name of a stage has it. */
+/* Which PID namespace this process is in, as the name of a stage has it; and whether a creator's number is one of that. */
 unsigned own_origin(void);
+bool own_is_number(const struct stage_name *);
 
 /* A description of our own for asking whether others hold the stage that `path` leads to; close-on-exec. */
 int own_open_asker(const char *path);

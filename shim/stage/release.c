@@ -22,6 +22,15 @@ bool stage_is(int fd)
     return is;
 }
 
+void stage_set_unused(int fd, bool unused)
+{
+    int saved = errno;
+    struct stage_known *known = known_of(fd).slot;
+    if (known)
+        known->unused = unused;
+    errno = saved;
+}
+
 bool stage_identify(int fd, struct stage_identity *identity)
 {
     int saved = errno;
@@ -137,6 +146,8 @@ bool stage_release_next(struct stage_release *release, enum stage_moment moment)
     struct known_use known = release->known;
     while (!found && (known = known_next(known.slot)).slot) {
         bool ours = known.slot->creator == sys_getpid();
+        if (known.slot->unused)
+            continue;
         int fd = own_find(known.slot, OWN_ANY);
         if (moment == STAGE_AT_EXEC && fd >= 0 && own_find(known.slot, OWN_SURVIVING) >= 0)
             continue;

@@ -106,6 +106,12 @@ void stage_join_opened(int fd);
 /* Whether the descriptor is a known stage's. */
 bool stage_is(int fd);
 
+/*
+ * Whether it is for a program that may never be started: this process's exit doesn't put it in place as long as it is. Nothing
+ * happens where the descriptor isn't a stage's.
+ */
+void stage_set_unused(int fd, bool);
+
 /* The file that a stage's descriptor stands for as long as the stage has its name. Returns false for other descriptors. Keeps
  * errno. */
 struct stage_identity {
@@ -240,13 +246,14 @@ void stage_adopt(void);
 #define STAGE_OUTPUT 1
 void stage_note_writer(void);
 void stage_note_child(pid_t);
-void stage_writer_ended(pid_t, bool killed);
+void stage_note_child_with(pid_t, int fd); /* that it was given to write to, at whatever number */
+void stage_writer_ended(pid_t, int signal); /* by which it was killed; 0: it wasn't */
 
 /*
- * Before this process ends others on purpose, named as for kill(2): one that has written nothing yet, to no file, is a helper that
- * isn't needed any more, not a writer that was killed.
+ * Before this process sends others a signal, named as for kill(2): who ends by it, and has found and left the stage as it is, is a
+ * helper that isn't needed any more, not a writer that was killed.
  */
-void stage_excuse_writers(pid_t target);
+void stage_note_kill(pid_t target, int signal);
 
 /* Before a child can be forked that may write: makes the place for those notes. */
 void stage_share_writers(void);

@@ -33,13 +33,6 @@ static bool is_alive(pid_t pid)
     return (sys_call(SYS_kill, pid, 0L) == 0 || errno != ESRCH) && !is_zombie(pid);
 }
 
-/* Another container's: whether its creator lives can't be seen from here. */
-static bool is_from_elsewhere(const struct stage_name *name)
-{
-    unsigned own = own_origin();
-    return name->origin && own && name->origin != own;
-}
-
 static enum stage_litter fail(struct stage_finding *finding)
 {
     finding->error = errno;
@@ -78,7 +71,8 @@ static enum stage_litter sweep_one(struct stage_finding *finding, int dirfd, boo
         return LITTER_AWAITED;
     if (!born_locked && is_young(&finding->file, BIRTH_SECONDS))
         return LITTER_YOUNG;
-    if (is_from_elsewhere(&finding->parsed) && is_young(&finding->file, ELSEWHERE_SECONDS))
+    /* Another container's: whether its creator lives can't be seen from here. */
+    if (!own_is_number(&finding->parsed) && is_young(&finding->file, ELSEWHERE_SECONDS))
         return LITTER_YOUNG;
     int fd = sys_openat(dirfd, finding->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0);
     if (fd < 0)

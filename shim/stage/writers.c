@@ -16,7 +16,9 @@
  */
 struct writer {
     pid_t pid;
-    uint64_t device, inode;
+    int asked; /* the signal by which another process has asked it to end, when it had written nothing; 0: none has */
+    uint64_t device, inode, size;
+    struct statx_timestamp mtime; /* both as they were when this was noted */
 };
 
 #define PAGE_SIZE 4096
@@ -37,7 +39,11 @@ static void note(pid_t pid, const struct statx *output)
 {
     struct writer *writers = page;
     if (writers)
-        writers[(unsigned)pid % WRITERS] = (struct writer){ pid, sys_device(output), output->stx_ino };
+        writers[(unsigned)pid % WRITERS] = (struct writer){ .pid = pid,
+                                                            .device = sys_device(output),
+                                                            .inode = output->stx_ino,
+                                                            .size = output->stx_size,
+                                                            .mtime = output->stx_mtime };
 }
 
 void stage_note_writer(void)
@@ -49,15 +55,23 @@ void stage_note_writer(void)
     errno = saved;
 }
 
-enum note { ANYWAY, IF_EMPTY };
+/*
+ * Whom the program has asked to end, and who ended so: a helper that isn't needed any more, if there is something in the file, and
+ * nobody has written to it since that one came.
+ */
+static bool is_excused(const struct writer *writer, int signal, const struct statx *file)
+{
+    return signal == writer->asked && file->stx_size && file->stx_size == writer->size &&
+           sys_is_same_time(&file->stx_mtime, &writer->mtime);
+}
 
-/* Remembers that a child that wrote to it was killed, and what it left. */
-static void note_killed(struct stage_known *known, enum note when)
+/* Remembers that a child that wrote to it was killed, and what it left. Without a `writer`: one who was to be the first to write. */
+static void note_killed(struct stage_known *known, const struct writer *writer, int signal)
 {
     struct statx file;
     int fd = own_find(known, OWN_ANY);
     if (sys_statx(fd < 0 ? AT_FDCWD : fd, fd < 0 ? known->path : "", fd < 0 ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH, &file) < 0 ||
-        (when == IF_EMPTY && file.stx_size))
+        (writer ? is_excused(writer, signal, &file) : file.stx_size != 0))
         return;
     known->killed_mtime = file.stx_mtime;
     known->killed_size = file.stx_size;
@@ -68,7 +82,7 @@ static void note_killed(struct stage_known *known, enum note when)
 static void note_unborn(void)
 {
     for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
-        note_killed(known.slot, IF_EMPTY);
+        note_killed(known.slot, NULL, 0);
 }
 
 static const char *process_path(char path[64], pid_t pid, const char *name)
@@ -86,24 +100,24 @@ static const char *output_link(char link[64], pid_t pid)
 }
 
 /*
- * Whether a child of this process, for which nobody has waited yet, was killed. One that is dying has let go of its descriptors,
- * and so of its locks, a moment before it can be waited for.
+ * By which signal a child of this process was killed for which nobody has waited yet; 0: it wasn't. One that is dying has let go
+ * of its descriptors, and so of its locks, a moment before it can be waited for.
  */
-static bool is_killed(pid_t pid)
+static int killed_by(pid_t pid)
 {
     const struct timespec pause = { .tv_nsec = DYING_PAUSE_NS };
     char link[64], path[1];
     for (int tries = 0; tries < DYING_TRIES; tries++) {
         siginfo_t info = { 0 };
         if (sys_call(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, 0L) < 0)
-            return false;
+            return 0;
         if (info.si_pid == pid)
-            return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+            return info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED ? info.si_status : 0;
         if (sys_readlink(output_link(link, pid), path, sizeof path) >= 0) /* it lives */
-            return false;
+            return 0;
         sys_call(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0L, &pause, NULL);
     }
-    return false;
+    return 0;
 }
 
 void stage_note_child(pid_t child)
@@ -113,33 +127,34 @@ void stage_note_child(pid_t child)
     char link[64];
     if (sys_statx(AT_FDCWD, output_link(link, child), 0, &output) == 0)
         note(child, &output);
-    else if (is_killed(child))
+    else if (killed_by(child))
         note_unborn();
     errno = saved;
 }
 
-void stage_writer_ended(pid_t pid, bool killed)
+void stage_note_child_with(pid_t child, int fd)
+{
+    int saved = errno;
+    struct statx output;
+    if (child > 0 && sys_fstat(fd, &output) == 0)
+        note(child, &output);
+    errno = saved;
+}
+
+void stage_writer_ended(pid_t pid, int signal)
 {
     int saved = errno;
     struct writer *writers = page, *writer = writers ? &writers[(unsigned)pid % WRITERS] : NULL;
     if (!writer || writer->pid != pid) {
-        if (killed)
+        if (signal)
             note_unborn();
     } else {
         struct known_use known = known_find(writer->device, writer->inode);
         writer->pid = 0;
-        if (killed && known.slot)
-            note_killed(known.slot, ANYWAY);
+        if (signal && known.slot)
+            note_killed(known.slot, writer, signal);
     }
     errno = saved;
-}
-
-/* Anything, anywhere, since its fork. In doubt, yes. */
-static bool has_written(pid_t pid)
-{
-    static const char nothing[] = "wchar: 0\n"; /* proc_pid_io(5) */
-    char path[64], counts[256];
-    return lines_read_file(AT_FDCWD, process_path(path, pid, "/io"), counts, sizeof counts) < 0 || !strstr(counts, nothing);
 }
 
 /* As kill(2) has it. */
@@ -150,24 +165,33 @@ static bool is_meant(pid_t pid, pid_t target)
     return sys_call(SYS_getpgid, pid) == (target ? -target : sys_call(SYS_getpgid, 0));
 }
 
-void stage_excuse_writers(pid_t target)
+/* Anything, anywhere, since its fork, also before it became what it is. In doubt, yes. */
+static bool has_written(pid_t pid)
+{
+    static const char nothing[] = "wchar: 0\n"; /* proc_pid_io(5) */
+    char path[64], counts[256];
+    return lines_read_file(AT_FDCWD, process_path(path, pid, "/io"), counts, sizeof counts) < 0 || !strstr(counts, nothing);
+}
+
+void stage_note_kill(pid_t target, int number)
 {
     int saved = errno;
     struct writer *writers = page;
-    for (size_t i = 0; writers && i < WRITERS; i++) {
-        pid_t pid = writers[i].pid;
-        if (pid && pid != sys_getpid() && is_meant(pid, target) && !has_written(pid))
-            __atomic_compare_exchange_n(&writers[i].pid, &pid, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    }
+    for (size_t i = 0; writers && i < WRITERS; i++)
+        if (writers[i].pid && writers[i].pid != sys_getpid() && is_meant(writers[i].pid, target))
+            writers[i].asked = has_written(writers[i].pid) ? 0 : number;
     errno = saved;
 }
 
 static void look(struct stage_known *known)
 {
     const struct writer *writers = page;
-    for (size_t i = 0; writers && i < WRITERS; i++)
-        if (writers[i].pid && writers[i].inode == known->inode && writers[i].device == known->device && is_killed(writers[i].pid))
-            note_killed(known, ANYWAY);
+    for (size_t i = 0; writers && i < WRITERS; i++) {
+        const struct writer *writer = &writers[i];
+        int signal = writer->pid && writer->inode == known->inode && writer->device == known->device ? killed_by(writer->pid) : 0;
+        if (signal)
+            note_killed(known, writer, signal);
+    }
 }
 
 static bool is_as_killed(const struct stage_known *known, const char *path)
