@@ -168,7 +168,7 @@ suite: all $(BUILD)/tests/run $(TEST_PROGRAMS)
 # The unit tests again, under AddressSanitizer and UndefinedBehaviorSanitizer. Criterion's workers end without a clean-up that
 # LeakSanitizer could look at.
 UNIT_SOURCES = $(sort $(wildcard tests/unit_*.c)) $(addprefix tests/,harness.c schema.c)
-UNIT_SUITES = @(claim|glob|text|scratch|name|policy|wait|event|send|sinks|holders|host|locks|stage|stage_fault|lines|moment|next|quantiles|timeline)/*
+UNIT_SUITES = @(aside|claim|glob|text|scratch|name|policy|wait|event|send|sinks|holders|host|locks|stage|stage_fault|lines|moment|next|quantiles|timeline)/*
 check-sanitized:
 	$(MAKE) --no-print-directory BUILD=$(BUILD)/sanitized 'TEST_SOURCES=$(UNIT_SOURCES)' CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-frame-larger-than" $(addprefix $(BUILD)/sanitized/tests/,run plugin-sysv.so)
 	ASAN_OPTIONS=detect_leaks=0 $(BUILD)/sanitized/tests/run --filter '$(UNIT_SUITES)'

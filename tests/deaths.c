@@ -279,6 +279,7 @@ Test(deaths, of_a_child_are_seen_by_its_parent, .timeout = 60)
     expect_end("sh -c 'kill -9 $$' > $TARGET; :", NULL, "writer-killed");
     expect_end("$BUILD/tests/cases killed_writer_is_waited_for_by_number x > $TARGET; :", NULL, "writer-killed");
     expect_end("$BUILD/tests/cases killed_writer_is_told_of_by_number x > $TARGET; :", NULL, "writer-killed");
+    expect_end("$BUILD/tests/cases spawned_writer_is_killed $TARGET; :", NULL, "writer-killed");
     /* Who goes on writing has taken note of it. */
     expect_end("{ sh -c 'echo half; kill -9 $$'; echo end; } > $TARGET; :", "half\nend\n", NULL);
     expect_end("{ sh -c 'kill -9 $$'; echo all; } > $TARGET; :", "all\n", NULL);
@@ -290,7 +291,8 @@ Test(deaths, of_a_child_are_seen_by_its_parent, .timeout = 60)
     /* Whom the writer ends itself is a helper if nothing was written since it came; else one that was killed. */
     expect_end("{ echo all; sleep 60 & sleep .2; kill $!; wait; } > $TARGET; :", "all\n", NULL);
     expect_end("{ sleep 60 & sleep .2; echo all; kill -9 $!; wait; } > $TARGET; :", NULL, "writer-killed");
-    expect_end("{ echo all; sleep 60 & sleep .2; LD_PRELOAD= sh -c \"kill $!\" > /dev/null; wait; } > $TARGET; :", NULL, "writer-killed");
+    expect_end("{ echo all; sleep 60 & sleep .2; LD_PRELOAD= sh -c \"kill $!\" > /dev/null; wait; } > $TARGET; :", NULL,
+               "writer-killed");
     expect_end("{ echo begin; { echo half; exec sleep 60; } & sleep .2; kill $!; wait; } > $TARGET; :", NULL, "writer-killed");
     expect_end("timeout .2 sleep 60 > $TARGET; :", NULL, "writer-killed");
     expect_end("timeout .2 sh -c 'echo half; sleep 60' > $TARGET; :", NULL, "writer-killed");

@@ -182,8 +182,8 @@ static int ask(void *context)
     const char *path = action->of.open.path;
     int follow = action->of.open.flags & O_NOFOLLOW;
     struct statx file;
-    if (!come_to(question) || sys_statx(AT_FDCWD, path, follow ? AT_SYMLINK_NOFOLLOW : 0, &file) < 0 ||
-        !S_ISREG(file.stx_mode) || (question->programs_only && !(file.stx_mode & 0111)))
+    if (!come_to(question) || sys_statx(AT_FDCWD, path, follow ? AT_SYMLINK_NOFOLLOW : 0, &file) < 0 || !S_ISREG(file.stx_mode) ||
+        (question->programs_only && !(file.stx_mode & 0111)))
         return NOT_REFUSED;
     int mode = action->of.open.flags & O_ACCMODE;
     mode = mode == O_RDONLY ? O_WRONLY : mode; /* with O_TRUNC */

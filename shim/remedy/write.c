@@ -152,7 +152,7 @@ static int redirect(struct intervention *intervention, const struct write_open *
     }
     for (int looks = 0; looks < LOOKS_MAX; looks++) {
         if (!is_busy(target)) {
-            intervention->event.reason = stage_is_swap_file(target) ? "swap-file" : "path";
+            intervention->event.reason = stage_is_swap_file(target) ? "swap-file" : looks ? NULL : "path";
             return -1;
         }
         fd = create(intervention, STAGE_OF_BUSY, open, keep);
@@ -209,9 +209,20 @@ static int remedy(const struct write_open *open, enum policy_operation operation
         return -1;
 
     struct stage_target *target = &intervention->target;
-    bool resolved = stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0;
+    bool resolved = false;
     int64_t keep = length != NO_LENGTH ? length : open->flags & O_TRUNC ? 0 : STAGE_KEEP_ALL;
-    int result = -1, stage = resolved ? join(target, open) : -1;
+    int result = -1, stage = -1;
+    for (int looks = 0; looks < LOOKS_MAX; looks++) {
+        resolved = stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0;
+        stage = resolved ? join(target, open) : -1;
+        if (!resolved || stage >= 0 || errno != EAGAIN)
+            break;
+        result = try_again(open, length);
+        if (result >= 0 || errno != ETXTBSY) {
+            intervention_end(intervention);
+            return result;
+        }
+    }
     intervention->event.target = resolved ? target->path : NULL;
     if (resolved)
         intervention_held(intervention, HOLDS_EXEC, sys_device(&target->file), target->file.stx_ino);
@@ -275,6 +286,8 @@ static int create_unasked(struct intervention *intervention, const struct write_
         intervention->event.target = target->path;
         intervention->event.reason = NULL;
         fd = join(target, open);
+        if (fd < 0 && errno == EAGAIN)
+            continue;
         if (fd >= 0 || !is_atomic(intervention, open, operation))
             break;
         enum stage_kind kind = target->file.stx_mode ? STAGE_OF_IDLE : STAGE_OF_NEW;

@@ -432,10 +432,12 @@ int stage_create(const struct stage_request *request, const char **reason)
     struct claim claim = claim_begin(request->target);
     /* Another thread may have made one since the caller looked. */
     int fd = stage_join(request->target, request->flags);
-    if (fd < 0)
-        fd = create(request, reason);
-    else if (request->joined)
+    if (fd >= 0 && request->joined)
         *request->joined = true;
+    else if (fd < 0 && errno == EAGAIN)
+        *reason = request->alone ? STAGE_SERIALISED : "path";
+    else if (fd < 0)
+        fd = create(request, reason);
     claim_end(&claim);
     return fd;
 }

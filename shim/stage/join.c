@@ -1,6 +1,7 @@
 #include <string.h>
 #include <sys/file.h>
 
+#include "../sys/clock.h"
 #include "../sys/directory.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
@@ -56,19 +57,43 @@ static bool empty(int fd)
     return writer >= 0;
 }
 
+#define PAUSE_NS (CLOCK_MS / 10)
+#define WAIT_MAX_NS (10 * CLOCK_SECOND)
+
+/*
+ * Opens a stage and takes the lock. Where somebody finishes it just now, another thread most often, that is waited for: who went on
+ * from the old file would lose what is in the new one. Not in a signal handler that has come upon it in its own thread.
+ */
+static int open_and_lock(struct known_use use, int flags, bool *waited)
+{
+    const struct stage_known *known = use.slot;
+    uint64_t begun = 0, now = 0;
+    while (now - begun <= WAIT_MAX_NS) {
+        /* A moved directory, or a chroot, hides the path, not the descriptor. */
+        int fd = own_open_named(AT_FDCWD, known->path, known->device, known->inode, flags);
+        if (fd < 0 || sys_flock(fd, LOCK_SH | LOCK_NB) == 0)
+            return fd;
+        bool finishes = errno == EWOULDBLOCK && known->finisher != (pid_t)sys_call(SYS_gettid);
+        sys_close(fd);
+        if (!finishes)
+            break;
+        *waited = true;
+        now = clock_ns(CLOCK_MONOTONIC);
+        begun = begun ? begun : now;
+        clock_rest(PAUSE_NS);
+    }
+    return -1;
+}
+
 int stage_join(const struct stage_target *target, int flags)
 {
     int fd = -1;
+    bool waited = false;
     for (struct known_use use = { 0 }; fd < 0 && (use = known_next(use.slot)).slot;) {
         struct stage_known *known = use.slot;
         if (known->error || !is_of_target(known, target))
             continue;
-        /* A moved directory, or a chroot, hides the path, not the descriptor. */
-        fd = own_open_named(AT_FDCWD, known->path, known->device, known->inode, flags & ~O_TRUNC);
-        if (fd >= 0 && sys_flock(fd, LOCK_SH | LOCK_NB) < 0) {
-            sys_close(fd);
-            fd = -1;
-        }
+        fd = open_and_lock(use, flags & ~O_TRUNC, &waited);
         fd = fd < 0 ? own_reopen(known, flags & ~O_TRUNC) : lower(fd, flags);
         if (fd >= 0 && (!is_stage_of(fd, known, target) || (flags & O_TRUNC && !empty(fd)))) {
             sys_close(fd);
@@ -77,6 +102,8 @@ int stage_join(const struct stage_target *target, int flags)
         if (fd >= 0)
             known->pending = false; /* this process writes again */
     }
+    if (fd < 0)
+        errno = waited ? EAGAIN : ENOENT;
     return fd;
 }
 

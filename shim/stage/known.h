@@ -28,6 +28,7 @@ struct stage_known {
     pid_t creator;
     bool unused;    /* made for a program that hasn't been started yet */
     bool pending;   /* the creator has let go, and said so */
+    pid_t finisher; /* the thread of this process that has got the exclusive lock, and finishes it; 0: none */
     int error;      /* of a write that failed: it is never published; 0: none; by atomic operations */
     pid_t bereaved; /* the process of which a child was killed that wrote to it, and then it was: */
     struct statx_timestamp killed_mtime;

@@ -238,6 +238,8 @@ enum stage_end stage_release_end(struct stage_release *release, struct stage_rep
     bool can_ask = open_missing_asker(release);
     /* Where nobody can be asked, the bytes matter more than who else may write: it is published early. */
     report->early = !can_ask || sys_flock(release->asker, LOCK_EX | LOCK_NB) < 0;
+    if (!report->early)
+        known->finisher = (pid_t)sys_call(SYS_gettid);
     /* After the lock: whoever had it before us may have been committing. */
     enum stage_end end = report_fill(release, report);
     if (end == STAGE_NONE)

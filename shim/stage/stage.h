@@ -95,8 +95,9 @@ struct stage_request {
 int stage_create(const struct stage_request *, const char **reason);
 
 /*
- * Another descriptor of the stage that this process has for the target already, or -1 when it has none. O_TRUNC empties it,
- * as it would the target.
+ * Another descriptor of the stage that this process has for the target already, or -1 when it has none, with errno EAGAIN where
+ * there was one that has been finished meanwhile: then the target is to be resolved anew. O_TRUNC empties it, as it would the
+ * target.
  */
 int stage_join(const struct stage_target *, int flags);
 
@@ -246,7 +247,7 @@ void stage_adopt(void);
 #define STAGE_OUTPUT 1
 void stage_note_writer(void);
 void stage_note_child(pid_t);
-void stage_note_child_with(pid_t, int fd); /* that it was given to write to, at whatever number */
+void stage_note_child_with(pid_t, int fd);  /* that it was given to write to, at whatever number */
 void stage_writer_ended(pid_t, int signal); /* by which it was killed; 0: it wasn't */
 
 /*

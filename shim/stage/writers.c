@@ -39,11 +39,9 @@ static void note(pid_t pid, const struct statx *output)
 {
     struct writer *writers = page;
     if (writers)
-        writers[(unsigned)pid % WRITERS] = (struct writer){ .pid = pid,
-                                                            .device = sys_device(output),
-                                                            .inode = output->stx_ino,
-                                                            .size = output->stx_size,
-                                                            .mtime = output->stx_mtime };
+        writers[(unsigned)pid % WRITERS] = (struct writer){
+            .pid = pid, .device = sys_device(output), .inode = output->stx_ino, .size = output->stx_size, .mtime = output->stx_mtime
+        };
 }
 
 void stage_note_writer(void)
@@ -65,7 +63,8 @@ static bool is_excused(const struct writer *writer, int signal, const struct sta
            sys_is_same_time(&file->stx_mtime, &writer->mtime);
 }
 
-/* Remembers that a child that wrote to it was killed, and what it left. Without a `writer`: one who was to be the first to write. */
+/* Remembers that a child that wrote to it was killed, and what it left. Without a `writer`: one who was to be the first to write.
+ */
 static void note_killed(struct stage_known *known, const struct writer *writer, int signal)
 {
     struct statx file;

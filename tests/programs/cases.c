@@ -222,6 +222,28 @@ static void threads_open_at_once(void)
         must(pthread_join(threads[i], NULL) == 0);
 }
 
+static void *append_one_byte(void *number)
+{
+    pthread_barrier_wait(&all_have_opened);
+    usleep(300 * (unsigned)(intptr_t)number);
+    int fd = open(target, O_WRONLY | O_APPEND);
+    must(fd >= 0);
+    put(fd, "x");
+    must(close(fd) == 0);
+    return NULL;
+}
+
+/* Some of them while another one's close finishes the new file. */
+static void threads_open_and_close(void)
+{
+    pthread_t threads[WRITERS];
+    must(pthread_barrier_init(&all_have_opened, NULL, WRITERS) == 0);
+    for (intptr_t i = 0; i < WRITERS; i++)
+        must(pthread_create(&threads[i], NULL, append_one_byte, (void *)i) == 0);
+    for (int i = 0; i < WRITERS; i++)
+        must(pthread_join(threads[i], NULL) == 0);
+}
+
 static void by_its_descriptor(void)
 {
     char link[64];
@@ -1105,6 +1127,38 @@ static void spawn_makes_another_file(void)
     must(unlink(lock) == 0);
 }
 
+/* What its path means can be said in the child alone. */
+static void spawn_opens_what_is_its_own(void)
+{
+    posix_spawn_file_actions_t actions;
+    char directory[4096], path[4300];
+    must(realpath(target, directory) && strlen(directory) < sizeof directory);
+    char *name = strrchr(directory, '/');
+    *name++ = '\0';
+    must(mkdir("mine", 0755) == 0 && chdir("mine") == 0);
+    int fd = open(name, O_WRONLY | O_CREAT, 0755);
+    must(fd >= 0);
+    put(fd, "mine");
+    must(close(fd) == 0);
+    snprintf(path, sizeof path, "/proc/self/cwd/%s", name);
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addchdir_np(&actions, directory) == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 1, path, O_WRONLY | O_TRUNC, 0) == 0);
+    char *const argv[] = { "echo", "word", NULL };
+    pid_t pid;
+    int error = posix_spawn(&pid, "/bin/echo", &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    must(error == 0 || error == ETXTBSY);
+    if (!error)
+        end_of(pid);
+    fd = open(name, O_RDONLY);
+    must(read(fd, path, sizeof path) == 4 && close(fd) == 0);
+    must(unlink(name) == 0 && chdir("..") == 0 && rmdir("mine") == 0);
+    /* Where it is busy it is refused: here the result has to be the same. */
+    fd = open(target, O_WRONLY | O_TRUNC);
+    must(fd >= 0 && close(fd) == 0);
+}
+
 /* What is opened and emptied behind something that can't be done isn't. */
 static void spawn_fails_before(void)
 {
@@ -1116,6 +1170,26 @@ static void spawn_fails_before(void)
     must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
     must(posix_spawn(&pid, "/bin/echo", &actions, NULL, argv, environ) == ENOENT);
     posix_spawn_file_actions_destroy(&actions);
+
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 9, target, O_WRONLY | O_CREAT | O_EXCL, 0600) == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    must(posix_spawn(&pid, "/bin/echo", &actions, NULL, argv, environ) == EEXIST);
+    posix_spawn_file_actions_destroy(&actions);
+}
+
+/* Not as its standard output, and it was given nothing else. */
+static void spawned_writer_is_killed(void)
+{
+    char *const argv[] = { "sh", "-c", "echo half >&7; kill -9 $$", NULL };
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    int status;
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 7, target, O_WRONLY | O_TRUNC, 0) == 0);
+    must(posix_spawn(&pid, "/bin/sh", &actions, NULL, argv, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    must(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
 }
 
 static void spawn_passes_by_dup2(void)
@@ -1536,6 +1610,7 @@ static const struct scene scenes[] = {
     SCENE(two_opens),
     SCENE(opened_again_when_nobody_runs_it),
     SCENE(threads_open_at_once),
+    SCENE(threads_open_and_close),
     SCENE(by_its_descriptor),
     SCENE(openat2_of_nonsense),
     SCENE(duplicates),
@@ -1594,7 +1669,9 @@ static const struct scene scenes[] = {
     SCENE(spawn_in_another_directory),
     SCENE(spawn_leaves_locks_alone),
     SCENE(spawn_makes_another_file),
+    SCENE(spawn_opens_what_is_its_own),
     SCENE(spawn_fails_before),
+    SCENE(spawned_writer_is_killed),
     SCENE(spawn_passes_by_dup2),
     SCENE(extended_attributes),
     SCENE(directory_with_a_default_acl),
