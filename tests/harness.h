@@ -9,7 +9,19 @@
 #include <json-c/json.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+
+/* By which calls the shim does what has another one where a word has 32 bits. */
+#ifdef SYS_fcntl64
+#define FCNTL SYS_fcntl64
+#define LSEEK SYS__llseek
+#define MMAP SYS_mmap2
+#else
+#define FCNTL SYS_fcntl
+#define LSEEK SYS_lseek
+#define MMAP SYS_mmap
+#endif
 
 /* BUILD_DIR and SOURCE_DIR are absolute paths that the Makefile gives. */
 #define LIBRARY BUILD_DIR "/libetxtbsy.so"

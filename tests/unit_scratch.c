@@ -8,6 +8,7 @@
 
 #include "../shim/sys/call.h"
 #include "../shim/sys/scratch.h"
+#include "harness.h"
 
 /* ---- what is mapped and unmapped ----------------------------------------------------------------------------------------------
  */
@@ -19,12 +20,12 @@ static long counted_call(long number, long a, long b, long c, long d, long e, lo
 {
     if (number == SYS_munmap)
         __atomic_add_fetch(&unmapped, 1, __ATOMIC_RELAXED);
-    if (number == SYS_mmap && no_memory) {
+    if (number == MMAP && no_memory) {
         errno = ENOMEM;
         return -1;
     }
     long result = syscall(number, a, b, c, d, e, f);
-    if (number == SYS_mmap && b > 4096) { /* the notes of what is left are less than a page, and are zero */
+    if (number == MMAP && b > 4096) { /* the notes of what is left are less than a page, and are zero */
         __atomic_add_fetch(&mapped, 1, __ATOMIC_RELAXED);
         memset((void *)result, 0xa5, (size_t)b); /* nobody may count on zeroes */
     }

@@ -35,13 +35,6 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define OLD "old content"
 #define NOBODY 65534
-#ifdef SYS_fcntl64
-#define FCNTL SYS_fcntl64
-#define LSEEK SYS__llseek
-#else
-#define FCNTL SYS_fcntl
-#define LSEEK SYS_lseek
-#endif
 
 /* ---- faults ----------------------------------------------------------------------------------------------------------------- */
 
@@ -2223,7 +2216,7 @@ Test(stage, is_found_among_the_descriptors_where_they_can_not_be_listed)
     static const struct {
         long number;
         int error;
-    } rows[] = { { SYS_mmap, ENOMEM }, { SYS_openat, EMFILE }, { SYS_getdents64, EIO }, { SYS_fcntl, EPERM } };
+    } rows[] = { { MMAP, ENOMEM }, { SYS_openat, EMFILE }, { SYS_getdents64, EIO }, { FCNTL, EPERM } };
     int fd = created("app", O_WRONLY | O_TRUNC, 0);
     cr_assert(scratch_map(1) && scratch_map(1)); /* what is kept is in use, as in a handler that comes between */
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -2625,7 +2618,7 @@ Test(stage, is_made_in_few_calls)
     trace.length = 0;
     cr_assert_geq(created("app", O_WRONLY | O_TRUNC, 0), 0);
     cr_expect_leq(trace.length, 58, "%zu calls", trace.length);
-    cr_expect_eq(traced(SYS_mmap, 0), trace.length);
+    cr_expect_eq(traced(MMAP, 0), trace.length);
     cr_expect_eq(traced(SYS_munmap, 0), trace.length);
     cr_expect_eq(traced(SYS_ftruncate, 0), trace.length, "there is nothing that a truncation takes away");
 }
@@ -2639,7 +2632,7 @@ Test(stage, that_keeps_nothing_makes_no_call_for_it)
     cr_expect_eq(stage_commit(&release, STAGE_SYNC_NONE, &report), STAGE_REPLACED);
     cr_expect_eq(traced(SYS_linkat, 0), trace.length);
     cr_expect_eq(traced(SYS_getdents64, 0), trace.length);
-    cr_expect_eq(traced(SYS_mmap, 0), trace.length);
+    cr_expect_eq(traced(MMAP, 0), trace.length);
 }
 
 Test(stage, keeps_before_it_renames_and_syncs_behind_both)

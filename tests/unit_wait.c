@@ -9,6 +9,7 @@
 #include "../shim/sys/call.h"
 #include "../shim/sys/clock.h"
 #include "../shim/wait/wait.h"
+#include "harness.h"
 
 #define US UINT64_C(1000)
 
@@ -406,7 +407,7 @@ Test(wait, finds_it_among_more_descriptors_than_one_read_of_the_directory_gives)
 
 Test(wait, self_held_keeps_errno_where_nothing_can_be_found_out)
 {
-    static const long calls[] = { SYS_mmap, SYS_openat, SYS_getdents64, SYS_statx };
+    static const long calls[] = { MMAP, SYS_openat, SYS_getdents64, SYS_statx };
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
         failing_call = calls[i];
         errno = ETXTBSY;
