@@ -323,10 +323,10 @@ static const struct {
     { "fexecve", "the interpreter can't open a descriptor that is close-on-exec" },
     { "posix_spawn", "vfork is a fork there: the child's error doesn't come back" },
     { "posix_spawnp", "likewise" },
-    { "posix_spawn_file_actions_addchdir_np", "likewise" },
-    { "posix_spawn_file_actions_addfchdir_np", "likewise" },
-    { "posix_spawn_file_actions_addclosefrom_np", "likewise" },
     { "exclusive", "likewise" },
+    { "posix_spawn_file_actions_addopen", "likewise" },
+    { "posix_spawn_file_actions_adddup2", "likewise" },
+    { "posix_spawn_file_actions_addclose", "likewise" },
     { "syscall-exit", "/proc/self/task has a thread of the emulator" },
     { "remove-directory", "strace counts the emulator's calls" },
 };
