@@ -327,6 +327,9 @@ static const struct {
     { "posix_spawn_file_actions_addopen", "likewise" },
     { "posix_spawn_file_actions_adddup2", "likewise" },
     { "posix_spawn_file_actions_addclose", "likewise" },
+    { "posix_spawn_file_actions_addchdir_np", "likewise" },
+    { "posix_spawn_file_actions_addfchdir_np", "likewise" },
+    { "posix_spawn_file_actions_addclosefrom_np", "likewise" },
     { "syscall-exit", "/proc/self/task has a thread of the emulator" },
     { "remove-directory", "strace counts the emulator's calls" },
 };

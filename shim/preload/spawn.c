@@ -94,9 +94,35 @@ int wrap_posix_spawn_file_actions_addclose(posix_spawn_file_actions_t *actions, 
 {
     int error = NEXT(posix_spawn_file_actions_addclose)(actions, fd);
     if (!error)
-        spawn_files_learn_close(actions, fd);
+        spawn_files_learn_fd(actions, fd);
     return error;
 }
+
+int wrap_posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path)
+{
+    int error = NEXT(posix_spawn_file_actions_addchdir_np)(actions, path);
+    if (!error)
+        spawn_files_learn_directory(actions, path);
+    return error;
+}
+
+int wrap_posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *actions, int fd)
+{
+    int error = NEXT(posix_spawn_file_actions_addfchdir_np)(actions, fd);
+    if (!error)
+        spawn_files_learn_fd(actions, fd);
+    return error;
+}
+
+#if __GLIBC_PREREQ(2, 34)
+int wrap_posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from)
+{
+    int error = NEXT(posix_spawn_file_actions_addclosefrom_np)(actions, from);
+    if (!error)
+        spawn_files_learn_fd(actions, from);
+    return error;
+}
+#endif
 
 /* libc starts the shell by itself, with an environment that we can't add to: it can't adopt what it inherits. */
 int wrap_system(const char *command)

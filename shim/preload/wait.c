@@ -1,3 +1,4 @@
+#include "../remedy/release.h"
 #include "../stage/stage.h"
 #include "entries.h"
 
@@ -6,10 +7,17 @@
  * while it waited.
  */
 
+/* What it wrote is in place when its parent knows of its end; unless somebody else has the stage still. */
+static void end_of_writer(pid_t pid, int signal)
+{
+    if (stage_writer_ended(pid, signal))
+        release_awaited("wait");
+}
+
 pid_t preload_waited(pid_t pid, const int *status)
 {
     if (unlikely(stage_known_count) && pid > 0 && (WIFEXITED(*status) || WIFSIGNALED(*status)))
-        stage_writer_ended(pid, WIFSIGNALED(*status) ? WTERMSIG(*status) : 0);
+        end_of_writer(pid, WIFSIGNALED(*status) ? WTERMSIG(*status) : 0);
     return pid;
 }
 
@@ -20,7 +28,7 @@ int preload_told(int result, const siginfo_t *info)
         case CLD_EXITED:
         case CLD_KILLED:
         case CLD_DUMPED:
-            stage_writer_ended(info->si_pid, info->si_code == CLD_EXITED ? 0 : info->si_status);
+            end_of_writer(info->si_pid, info->si_code == CLD_EXITED ? 0 : info->si_status);
             break;
         default:
             break;

@@ -10,6 +10,10 @@
 
 #define TRANSIENT_NS (30 * CLOCK_MS)
 
+static const struct wait_bounds transient = {
+    .first_ns = CLOCK_MS / 10, .cap_ns = 2 * CLOCK_MS, .max_wait_ns = TRANSIENT_NS, .uncancellable = true
+};
+
 /*
  * Asks whether anybody else holds the stage. When the creator lets go, a holder is most often a child that another thread
  * has just forked and that will exec at once: that clears in a few milliseconds, and the program may be about to start what it has
@@ -17,14 +21,11 @@
  */
 static enum stage_end ask(struct stage_release *release, struct stage_report *report)
 {
-    const struct wait_bounds bounds = {
-        .first_ns = CLOCK_MS / 10, .cap_ns = 2 * CLOCK_MS, .max_wait_ns = TRANSIENT_NS, .uncancellable = true
-    };
     enum stage_end end = stage_release_end(release, report);
     if (end != STAGE_PENDING)
         return end;
     struct wait wait;
-    wait_begin(&wait, &bounds);
+    wait_begin(&wait, &transient);
     while (end == STAGE_PENDING && wait_pause(&wait))
         end = stage_release_end(release, report);
     return end;
@@ -286,5 +287,16 @@ void release_pending(const char *op)
     struct stage_release release = { .asker = -1 };
     while (stage_pending_next(&release))
         settle(&release, op);
+    errno = saved;
+}
+
+void release_awaited(const char *op)
+{
+    int saved = errno;
+    struct wait wait;
+    wait_begin(&wait, &transient);
+    do
+        release_pending(op);
+    while (stage_is_pending() && wait_pause(&wait));
     errno = saved;
 }

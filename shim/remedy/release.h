@@ -50,4 +50,7 @@ void release_to_stranger(const char *op, enum stage_survivor, bool adopts);
 /* When others may have let go of stages that this process made. */
 void release_pending(const char *op);
 
+/* The same when one of them certainly has: others, who will exec at once, are waited for a moment. */
+void release_awaited(const char *op);
+
 #endif

@@ -128,14 +128,26 @@ static int wait_for_it(struct intervention *intervention, const struct run *run,
     return ETXTBSY;
 }
 
+static long check(const struct run *run, const char *path, int flags)
+{
+    return sys_call(SYS_execveat, run->dirfd, path, run->argv, run->envp, flags | AT_EXECVE_CHECK) < 0 ? errno : 0;
+}
+
 /*
- * Asks the kernel whether it would start the program (Linux 6.14; others don't know the flag: then there is no waiting). Only
- * ETXTBSY is worth a wait, the real attempt finds out about the rest.
+ * Asks the kernel whether it would start the program (Linux 6.14). Valgrind (3.19) starts it, whatever the flags: who doesn't mind
+ * one that there isn't is asked no more.
  */
+static enum { FREE, BUSY, UNKNOWN } look_at(const struct run *run)
+{
+    const int no_flag = 0x40000000;
+    int error = check(run, "/", no_flag) == EINVAL ? (int)check(run, run->path, run->flags) : EINVAL;
+    return error == EINVAL ? UNKNOWN : error == ETXTBSY ? BUSY : FREE;
+}
+
+/* Only ETXTBSY is worth a wait, the real attempt finds out about the rest. */
 static int attempt_check(const struct run *run)
 {
-    long result = sys_call(SYS_execveat, run->dirfd, run->path, run->argv, run->envp, run->flags | AT_EXECVE_CHECK);
-    return result < 0 && errno == ETXTBSY ? ETXTBSY : 0;
+    return look_at(run) == BUSY ? ETXTBSY : 0;
 }
 
 /* What happens when the first attempt met ETXTBSY. */
@@ -199,35 +211,50 @@ static int run_check(const struct run *run)
     return error;
 }
 
-/* A thread that is cancelled would leave descriptors of stages behind. */
-static int run_uncancelled(struct run *run, run_attempt *attempt)
+/* Whether it is certain that the program itself isn't what is refused. */
+static bool is_free(const struct run *run)
 {
-    int held = process_hold_cancellation();
-    int error = run_program(run, attempt);
-    process_let_cancellation(held);
-    return error;
+    char *candidate = scratch_map(PATH_MAX);
+    struct run check = *run;
+    bool is = candidate && reach_candidate(run, candidate);
+    if (is) {
+        check.path = candidate;
+        is = look_at(&check) == FREE;
+    }
+    scratch_unmap(candidate, PATH_MAX);
+    return is;
 }
 
-static int run_attempts(const struct run *run, run_attempt *attempt)
+/* A spawn that was refused, perhaps for one of the files that it opens. */
+static int spawn_refused(const struct run *run, run_attempt *attempt)
 {
-    if (unlikely(policy_foresight() & POLICY_LOCKS))
-        turn_to_run(run);
-    int error = unlikely(run->once) ? ETXTBSY : attempt(run);
-    if (likely(error != ETXTBSY))
-        return error;
     struct run again = *run;
-    switch (run->files ? spawn_files_remedy(run->files) : SPAWN_FILES_IDLE) {
+    int error = ETXTBSY;
+    switch (spawn_files_remedy(run->files)) {
     case SPAWN_FILES_AGAIN:
-        return run_uncancelled(&again, attempt);
+        return run_program(&again, attempt);
     case SPAWN_FILES_BUSY:
         return ETXTBSY;
     case SPAWN_FILES_IDLE:
         break;
     }
-    if (!run->once)
-        return run_busy(run, attempt);
-    error = run_check(run);
-    return error ? error : attempt(run);
+    /* One that couldn't be asked about is no reason to wait as for a program. */
+    if (!run->once && run->files->opens && is_free(run) && ((error = attempt(run)) != ETXTBSY || is_free(run)))
+        return error;
+    return run->once ? ETXTBSY : run_busy(run, attempt);
+}
+
+static int run_attempts(const struct run *run, run_attempt *attempt)
+{
+    int error;
+    if (unlikely(policy_foresight() & POLICY_LOCKS))
+        turn_to_run(run);
+    if (unlikely(run->once) && (error = run_check(run)))
+        return error;
+    error = attempt(run);
+    if (likely(error != ETXTBSY))
+        return error;
+    return run->files ? spawn_refused(run, attempt) : run_busy(run, attempt);
 }
 
 static int run_with_stages(struct run *run, run_attempt *attempt)
@@ -273,10 +300,15 @@ static int run_with_stages(struct run *run, run_attempt *attempt)
 
 int run_program(struct run *run, run_attempt *attempt)
 {
+    /* A thread that is cancelled would leave the descriptors of stages behind. */
+    bool opened = unlikely(run->files && run->files->files);
+    int held = opened ? process_hold_cancellation() : 0;
     /* What can't be read is the kernel's to say, or what else is wrong: nothing starts. */
-    if (unlikely(stage_known_count) && readable_text(run->path) && readable_list(run->envp))
-        return run_with_stages(run, attempt);
-    return run_attempts(run, attempt);
+    bool stages = unlikely(stage_known_count) && readable_text(run->path) && readable_list(run->envp);
+    int error = stages ? run_with_stages(run, attempt) : run_attempts(run, attempt);
+    if (opened)
+        process_let_cancellation(held);
+    return error;
 }
 
 /* Says the line of the program that waited for this one, if it is one line of JSON. */

@@ -76,10 +76,16 @@ void spawn_files_learn_dup2(const posix_spawn_file_actions_t *list, int fd, int 
     learn_if(list, last && last->tag == DUP2 && last->of.dup2.fd == fd && last->of.dup2.new_fd == new_fd, 0);
 }
 
-void spawn_files_learn_close(const posix_spawn_file_actions_t *list, int fd)
+void spawn_files_learn_fd(const posix_spawn_file_actions_t *list, int fd)
 {
     const struct action *last = last_of(list);
-    learn_if(list, last && last->tag == CLOSE && last->of.fd == fd, 0);
+    learn_if(list, last && (last->tag == CLOSE || last->tag == FCHDIR || last->tag == CLOSEFROM) && last->of.fd == fd, 0);
+}
+
+void spawn_files_learn_directory(const posix_spawn_file_actions_t *list, const char *path)
+{
+    const struct action *last = last_of(list);
+    learn_if(list, last && last->tag == CHDIR && last->of.directory && !strcmp(last->of.directory, path), 0);
 }
 
 static bool is_understood(const posix_spawn_file_actions_t *list)
@@ -90,6 +96,11 @@ static bool is_understood(const posix_spawn_file_actions_t *list)
 static bool may_be_refused(const struct action *action)
 {
     return action->tag == OPEN && action->of.open.flags & (O_ACCMODE | O_TRUNC) && !(action->of.open.flags & O_EXCL);
+}
+
+static bool is_exclusive(const struct action *action)
+{
+    return action->tag == OPEN && action->of.open.flags & O_EXCL;
 }
 
 /* ---- what they would do ---- */
@@ -147,14 +158,15 @@ static bool find_directory(const struct action *actions, int index, int *dirfd)
 struct question {
     const struct action *actions;
     int index;
-    struct statx file;  /* what the path leads to here */
-    bool programs_only; /* nothing has been refused yet: then nothing else is worth a look */
-    bool opens;
+    struct statx file; /* what the path leads to here */
 };
 
 enum answer { NOT_REFUSED, REFUSED, REFUSED_THE_SAME }; /* the same file as here: /proc and /dev/fd are others' in each process */
 
-/* What stands before the open, but for other opens: these have been made once. */
+/*
+ * What stands before the open, but for other opens: these have been made once. What they have opened is missing here, and so is
+ * what is made of that.
+ */
 static bool come_to(const struct question *question)
 {
     long result = 0;
@@ -164,12 +176,13 @@ static bool come_to(const struct question *question)
             result = sys_call(SYS_chdir, action->of.directory);
         else if (action->tag == FCHDIR)
             result = sys_call(SYS_fchdir, action->of.fd);
-        else if (action->tag == DUP2 && action->of.dup2.fd != action->of.dup2.new_fd)
-            result = sys_dup3(action->of.dup2.fd, action->of.dup2.new_fd, 0);
-        else if (action->tag == CLOSE)
+        else if (action->tag == CLOSE || action->tag == OPEN)
             sys_close(action->of.fd);
         else if (action->tag == CLOSEFROM)
             sys_call(SYS_close_range, action->of.fd, ~0U, 0);
+        else if (action->tag == DUP2 && action->of.dup2.fd != action->of.dup2.new_fd &&
+                 sys_dup3(action->of.dup2.fd, action->of.dup2.new_fd, 0) < 0)
+            sys_close(action->of.dup2.new_fd);
     }
     return result >= 0;
 }
@@ -182,12 +195,11 @@ static int ask(void *context)
     const char *path = action->of.open.path;
     int follow = action->of.open.flags & O_NOFOLLOW;
     struct statx file;
-    if (!come_to(question) || sys_statx(AT_FDCWD, path, follow ? AT_SYMLINK_NOFOLLOW : 0, &file) < 0 || !S_ISREG(file.stx_mode) ||
-        (question->programs_only && !(file.stx_mode & 0111)))
+    if (!come_to(question) || sys_statx(AT_FDCWD, path, follow ? AT_SYMLINK_NOFOLLOW : 0, &file) < 0 || !S_ISREG(file.stx_mode))
         return NOT_REFUSED;
     int mode = action->of.open.flags & O_ACCMODE;
     mode = mode == O_RDONLY ? O_WRONLY : mode; /* with O_TRUNC */
-    if (question->opens && (sys_openat(AT_FDCWD, path, mode | follow | O_NONBLOCK | O_NOCTTY, 0) >= 0 || errno != ETXTBSY))
+    if (sys_openat(AT_FDCWD, path, mode | follow | O_NONBLOCK | O_NOCTTY, 0) >= 0 || errno != ETXTBSY)
         return NOT_REFUSED;
     return question->file.stx_mode && sys_same_file(&file, &question->file) ? REFUSED_THE_SAME : REFUSED;
 }
@@ -231,16 +243,19 @@ static bool make_copy(struct spawn_files *files)
 }
 
 /* `child`: who was started with it; 0: nobody was. */
-static void let_go(const struct spawn_file *file, const char *op, pid_t child)
+static void let_go(const struct spawn_file *file, int number, const char *op, pid_t child)
 {
     struct stage_release release;
+    bool discard = false;
     if (child) {
-        stage_set_unused(file->fd, false);
-        stage_note_child_with(child, file->fd);
+        stage_set_used(file->fd);
+        stage_note_child_with(child, number, file->fd);
+    } else {
+        discard = !file->joined && stage_withdraw(file->fd);
     }
     bool is_stage = stage_release_begin(&release, file->fd);
     sys_close_quietly(file->fd);
-    if (child || file->joined)
+    if (!discard)
         release_handed_on(&release, op);
     else if (is_stage)
         stage_discard(&release);
@@ -268,11 +283,9 @@ static bool put_in_place(struct spawn_files *files, int index, struct spawn_file
     struct action *actions = actions_of(files->now);
     file.fd = move_out_of_the_way(actions, index, file.fd);
     if (is_touched(actions, index, file.fd)) {
-        let_go(&file, "posix_spawn", 0);
+        let_go(&file, 0, "posix_spawn", 0);
         return false;
     }
-    if (!file.joined)
-        stage_set_unused(file.fd, true);
     int number = actions[index].of.open.fd;
     files->files[index] = file;
     actions[index].tag = DUP2;
@@ -303,25 +316,23 @@ static int write_by(int (*how)(const struct write_open *), const struct question
     return how(&open);
 }
 
-/* What leads to the same file there. Of one that isn't there yet that can be told by its name alone. */
-static bool is_the_same_aside(const struct question *question)
+/* /proc and /dev/fd are others' in each process; what they are there can only be asked aside, and nothing has been refused yet. */
+static bool is_everybodys(const char *path)
 {
-    const char *path = question->actions[question->index].of.open.path;
-    if (question->file.stx_mode)
-        return aside(ask, (void *)question) == REFUSED_THE_SAME;
-    return errno == ENOENT && strncmp(path, "/proc/", 6) != 0 && strncmp(path, "/dev/", 5) != 0;
+    return strncmp(path, "/proc/", 6) != 0 && strncmp(path, "/dev/", 5) != 0;
 }
 
 static void foresee(struct spawn_files *files, int index)
 {
     struct spawn_file file = { -1, false };
     int dirfd;
-    if (files->foreign || !find_directory(actions_of(files->now), index, &dirfd))
+    if (files->foreign || !is_everybodys(actions_of(files->now)[index].of.open.path) ||
+        !find_directory(actions_of(files->now), index, &dirfd))
         return;
     int held = process_hold_cancellation();
     if (make_copy(files)) {
         const struct question question = question_about(files, index, dirfd);
-        if (is_the_same_aside(&question))
+        if (!is_behind_closefrom(question.actions, index))
             file.fd = write_by(write_open_forestalled, &question, true, dirfd, &file.joined);
     }
     process_let_cancellation(held);
@@ -333,13 +344,17 @@ static void foresee(struct spawn_files *files, int index)
 void spawn_files_begin(struct spawn_files *files, const posix_spawn_file_actions_t *list, const posix_spawnattr_t *attributes)
 {
     *files = (struct spawn_files){ .now = list };
-    if (!list || !is_understood(list))
+    if (!list || !list->__used)
         return;
+    if (!is_understood(list)) {
+        files->opens = true; /* for all that is known */
+        return;
+    }
     int saved = errno;
     files->foreign = attributes && attributes->__flags & POSIX_SPAWN_RESETIDS && sys_geteuid() != sys_getuid();
     for (int i = 0; i < list->__used; i++) {
         const struct action *action = &actions_of(list)[i];
-        files->exclusive |= action->tag == OPEN && action->of.open.flags & O_EXCL;
+        files->exclusive |= is_exclusive(action);
         if (!may_be_refused(action))
             continue;
         files->opens = true;
@@ -349,7 +364,8 @@ void spawn_files_begin(struct spawn_files *files, const posix_spawn_file_actions
     errno = saved;
 }
 
-static enum spawn_files_answer remedy(struct spawn_files *files, int index)
+/* `made`: an earlier action has made a file that has to be new; another attempt would find it. */
+static enum spawn_files_answer remedy(struct spawn_files *files, int index, bool made)
 {
     struct spawn_file file = { -1, false };
     enum spawn_files_answer answer = SPAWN_FILES_IDLE;
@@ -357,12 +373,10 @@ static enum spawn_files_answer remedy(struct spawn_files *files, int index)
     if (!may_be_refused(&actions_of(files->now)[index]) || !find_directory(actions_of(files->now), index, &dirfd))
         return answer;
     struct question question = question_about(files, index, dirfd);
-    question.opens = true;
-    question.programs_only = files->exclusive;
     int asked = aside(ask, &question);
     if (asked > NOT_REFUSED) {
         answer = SPAWN_FILES_BUSY;
-        if (!files->foreign && make_copy(files)) {
+        if (!made && !files->foreign && make_copy(files)) {
             question.actions = actions_of(files->now);
             file.fd = write_by(write_open, &question, asked == REFUSED_THE_SAME, dirfd, &file.joined);
         }
@@ -376,14 +390,16 @@ static enum spawn_files_answer remedy(struct spawn_files *files, int index)
 enum spawn_files_answer spawn_files_remedy(struct spawn_files *files)
 {
     enum spawn_files_answer answer = SPAWN_FILES_IDLE;
-    if (!files || !files->opens || files->asked)
+    if (!files->opens || files->asked || !is_understood(files->now))
         return answer;
     files->asked = true;
+    bool made = false;
     int saved = errno, held = process_hold_cancellation();
     for (int i = 0; i < files->now->__used && answer != SPAWN_FILES_BUSY; i++) {
-        enum spawn_files_answer one = remedy(files, i);
+        enum spawn_files_answer one = remedy(files, i, made);
         if (one != SPAWN_FILES_IDLE)
             answer = one;
+        made |= is_exclusive(&actions_of(files->now)[i]);
     }
     process_let_cancellation(held);
     errno = saved;
@@ -397,7 +413,7 @@ void spawn_files_end(struct spawn_files *files, const char *op, pid_t child)
         return;
     for (int i = 0; i < files->copy.__used; i++)
         if (files->files[i].fd >= 0)
-            let_go(&files->files[i], op, child);
+            let_go(&files->files[i], actions_of(&files->copy)[i].of.dup2.new_fd, op, child);
     scratch_unmap(files->copy.__actions, files->size);
     errno = saved;
 }

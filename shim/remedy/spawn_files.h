@@ -19,7 +19,7 @@
 /* The file actions of one spawn. In the caller's frame. */
 struct spawn_files {
     const posix_spawn_file_actions_t *now; /* to spawn with: the program's own, or `copy`; NULL: none */
-    bool opens;                            /* there are opens among them that may be refused */
+    bool opens;                            /* there are, or may be, opens among them that may be refused */
     bool exclusive;                        /* there is one with O_EXCL: a second attempt would not be the same */
     bool foreign;                          /* they are made with other ids than this process's */
     bool asked;
@@ -31,7 +31,8 @@ struct spawn_files {
 /* After libc has added one of these: whether it looks as expected. From anywhere, touches nothing else. */
 void spawn_files_learn_open(const posix_spawn_file_actions_t *, int fd, const char *path, int flags, mode_t mode);
 void spawn_files_learn_dup2(const posix_spawn_file_actions_t *, int fd, int new_fd);
-void spawn_files_learn_close(const posix_spawn_file_actions_t *, int fd);
+void spawn_files_learn_fd(const posix_spawn_file_actions_t *, int fd); /* close, fchdir, closefrom */
+void spawn_files_learn_directory(const posix_spawn_file_actions_t *, const char *path);
 
 /* Before the first attempt. Makes what the policy wants to be a stage, busy or not, and joins those that there are. */
 void spawn_files_begin(struct spawn_files *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *);

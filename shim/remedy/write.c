@@ -121,6 +121,7 @@ static int create(struct intervention *intervention, enum stage_kind kind, const
         .breaks_hard_links = intervention->policy.value[KEY_HARD_LINKS] == HARD_LINKS_BREAK,
         .op = open->op,
         .generation = generation,
+        .unused = open->only_stage,
         .joined = open->joined,
     };
     struct turn turn = turn_begin(intervention, &request);
@@ -214,8 +215,8 @@ static int remedy(const struct write_open *open, enum policy_operation operation
     int result = -1, stage = -1;
     for (int looks = 0; looks < LOOKS_MAX; looks++) {
         resolved = stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0;
-        stage = resolved ? join(target, open) : -1;
-        if (!resolved || stage >= 0 || errno != EAGAIN)
+        stage = resolved && !open->out_of_reach ? join(target, open) : -1;
+        if (!resolved || open->out_of_reach || stage >= 0 || errno != EAGAIN)
             break;
         result = try_again(open, length);
         if (result >= 0 || errno != ETXTBSY) {

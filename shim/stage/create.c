@@ -298,6 +298,8 @@ static const char *make_known(struct birth *birth)
     known->then.stage_mode = birth->file.stx_mode;
     known->creator = sys_getpid();
     known->op = birth->request->op;
+    known->use = birth->request->unused ? STAGE_UNUSED : STAGE_USED;
+    known->maker = birth->request->unused ? (pid_t)sys_call(SYS_gettid) : 0;
     memcpy(known->target, target->path, strlen(target->path) + 1);
     text_bytes(&path, target->path, target->directory_length + 1);
     text_add(&path, birth->name);

@@ -57,6 +57,14 @@ static bool empty(int fd)
     return writer >= 0;
 }
 
+/* False: it is about to be discarded. */
+static bool use_it(struct stage_known *known)
+{
+    enum stage_use unused = STAGE_UNUSED;
+    return __atomic_compare_exchange_n(&known->use, &unused, STAGE_USED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) ||
+           unused == STAGE_USED;
+}
+
 #define PAUSE_NS (CLOCK_MS / 10)
 #define WAIT_MAX_NS (10 * CLOCK_SECOND)
 
@@ -68,7 +76,7 @@ static int open_and_lock(struct known_use use, int flags, bool *waited)
 {
     const struct stage_known *known = use.slot;
     uint64_t begun = 0, now = 0;
-    while (now - begun <= WAIT_MAX_NS) {
+    do {
         /* A moved directory, or a chroot, hides the path, not the descriptor. */
         int fd = own_open_named(AT_FDCWD, known->path, known->device, known->inode, flags);
         if (fd < 0 || sys_flock(fd, LOCK_SH | LOCK_NB) == 0)
@@ -81,7 +89,8 @@ static int open_and_lock(struct known_use use, int flags, bool *waited)
         now = clock_ns(CLOCK_MONOTONIC);
         begun = begun ? begun : now;
         clock_rest(PAUSE_NS);
-    }
+    } while (now - begun <= WAIT_MAX_NS);
+    *waited = false;
     return -1;
 }
 
@@ -91,11 +100,11 @@ int stage_join(const struct stage_target *target, int flags)
     bool waited = false;
     for (struct known_use use = { 0 }; fd < 0 && (use = known_next(use.slot)).slot;) {
         struct stage_known *known = use.slot;
-        if (known->error || !is_of_target(known, target))
+        if (known->error || known->use == STAGE_WITHDRAWN || !is_of_target(known, target))
             continue;
         fd = open_and_lock(use, flags & ~O_TRUNC, &waited);
         fd = fd < 0 ? own_reopen(known, flags & ~O_TRUNC) : lower(fd, flags);
-        if (fd >= 0 && (!is_stage_of(fd, known, target) || (flags & O_TRUNC && !empty(fd)))) {
+        if (fd >= 0 && (!is_stage_of(fd, known, target) || !use_it(known) || (flags & O_TRUNC && !empty(fd)))) {
             sys_close(fd);
             fd = -1;
         }

@@ -30,7 +30,7 @@ struct stage_known *known_reserve(void)
         if ((state & STATE_MASK) == FREE &&
             __atomic_compare_exchange_n(place, &state, state + NEXT_USE + FILLING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
             struct stage_known *known = &table->slots[i];
-            known->unused = false;
+            known->use = STAGE_USED;
             known->finisher = 0;
             known->pending = false;
             known->error = 0;

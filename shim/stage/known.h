@@ -20,17 +20,21 @@
 
 #define STAGES_KNOWN_MAX 64
 
+/* Made for a program that may never be started, the stage is nobody's until it is, or until another open joins it. */
+enum stage_use { STAGE_USED, STAGE_UNUSED, STAGE_WITHDRAWN };
+
 struct stage_known {
     uint64_t device, inode; /* of the stage */
     enum stage_kind kind;
     uint64_t target_device, target_inode; /* of the file that it will replace, when it was made; 0: there was none */
     struct attributes_seen then;          /* of that file, and of the stage, when both had the same */
     pid_t creator;
-    bool unused;    /* made for a program that hasn't been started yet */
-    bool pending;   /* the creator has let go, and said so */
-    pid_t finisher; /* the thread of this process that has got the exclusive lock, and finishes it; 0: none */
-    int error;      /* of a write that failed: it is never published; 0: none; by atomic operations */
-    pid_t bereaved; /* the process of which a child was killed that wrote to it, and then it was: */
+    enum stage_use use; /* by atomic operations */
+    pid_t maker;        /* the thread that made it, where it is unused */
+    bool pending;       /* the creator has let go, and said so */
+    pid_t finisher;     /* the thread of this process that has got the exclusive lock, and finishes it; 0: none */
+    int error;          /* of a write that failed: it is never published; 0: none; by atomic operations */
+    pid_t bereaved;     /* the process of which a child was killed that wrote to it, and then it was: */
     struct statx_timestamp killed_mtime;
     uint64_t killed_size;
     const char *op;      /* the entry point that asked for it; NULL in a process that adopted it */

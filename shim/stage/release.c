@@ -5,6 +5,7 @@
 #include "../sys/directory.h"
 #include "../sys/process.h"
 #include "../sys/scratch.h"
+#include "../sys/signals.h"
 #include "../sys/text.h"
 #include "mapping.h"
 #include "name.h"
@@ -22,13 +23,24 @@ bool stage_is(int fd)
     return is;
 }
 
-void stage_set_unused(int fd, bool unused)
+static bool change_use(int fd, enum stage_use to)
 {
     int saved = errno;
     struct stage_known *known = known_of(fd).slot;
-    if (known)
-        known->unused = unused;
+    enum stage_use from = STAGE_UNUSED;
+    bool changed = known && __atomic_compare_exchange_n(&known->use, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     errno = saved;
+    return changed;
+}
+
+void stage_set_used(int fd)
+{
+    change_use(fd, STAGE_USED);
+}
+
+bool stage_withdraw(int fd)
+{
+    return change_use(fd, STAGE_WITHDRAWN);
 }
 
 bool stage_identify(int fd, struct stage_identity *identity)
@@ -146,7 +158,7 @@ bool stage_release_next(struct stage_release *release, enum stage_moment moment)
     struct known_use known = release->known;
     while (!found && (known = known_next(known.slot)).slot) {
         bool ours = known.slot->creator == sys_getpid();
-        if (known.slot->unused)
+        if (known.slot->use != STAGE_USED)
             continue;
         int fd = own_find(known.slot, OWN_ANY);
         if (moment == STAGE_AT_EXEC && fd >= 0 && own_find(known.slot, OWN_SURVIVING) >= 0)
@@ -172,6 +184,12 @@ static bool is_adoptable(const struct stage_known *known)
     return stage_name_parse(text_base(known->path), &name) && name.whole;
 }
 
+/* What another thread has made for a program goes to that program alone. */
+static bool is_others_unused(const struct stage_known *known, enum stage_survivor which)
+{
+    return known->use != STAGE_USED && (which != STAGE_SURVIVES_BY_FILE_ACTIONS || known->maker != (pid_t)sys_call(SYS_gettid));
+}
+
 static int find_survivor(const struct stage_known *known, enum stage_survivor which)
 {
     bool any = which == STAGE_SURVIVES_BY_FILE_ACTIONS || (which == STAGE_OURS_OR_SURVIVES && known->creator == sys_getpid());
@@ -183,7 +201,7 @@ bool stage_publish_next(struct stage_release *release, enum stage_survivor which
     int saved = errno, fd = -1;
     struct known_use known = release->known;
     while (fd < 0 && (known = known_next(known.slot)).slot) {
-        if (known.slot->error || (unadoptable && is_adoptable(known.slot)))
+        if (known.slot->error || (unadoptable && is_adoptable(known.slot)) || is_others_unused(known.slot, which))
             continue;
         if ((fd = find_survivor(known.slot, which)) >= 0) {
             join(release, known, fd);
@@ -192,6 +210,14 @@ bool stage_publish_next(struct stage_release *release, enum stage_survivor which
     }
     errno = saved;
     return fd >= 0;
+}
+
+bool stage_is_pending(void)
+{
+    for (struct known_use known = { 0 }; (known = known_next(known.slot)).slot;)
+        if (known.slot->pending)
+            return true;
+    return false;
 }
 
 bool stage_pending_next(struct stage_release *release)
@@ -230,6 +256,19 @@ static bool claim(const struct stage_release *release)
     return sys_flock(release->asker, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK;
 }
 
+/* A signal handler that opens the target again must not wait for the thread that it has interrupted: it comes before or after. */
+static bool lock_to_finish(int asker, struct stage_known *known)
+{
+    struct signals_held held;
+    bool holds = signals_hold(&held, ~UINT64_C(0));
+    bool locked = sys_flock(asker, LOCK_EX | LOCK_NB) == 0;
+    if (locked)
+        known->finisher = (pid_t)sys_call(SYS_gettid);
+    if (holds)
+        signals_release(&held, 0);
+    return locked;
+}
+
 enum stage_end stage_release_end(struct stage_release *release, struct stage_report *report)
 {
     struct stage_known *known = release->known.slot;
@@ -237,9 +276,7 @@ enum stage_end stage_release_end(struct stage_release *release, struct stage_rep
         return end_aborted(release);
     bool can_ask = open_missing_asker(release);
     /* Where nobody can be asked, the bytes matter more than who else may write: it is published early. */
-    report->early = !can_ask || sys_flock(release->asker, LOCK_EX | LOCK_NB) < 0;
-    if (!report->early)
-        known->finisher = (pid_t)sys_call(SYS_gettid);
+    report->early = !can_ask || !lock_to_finish(release->asker, known);
     /* After the lock: whoever had it before us may have been committing. */
     enum stage_end end = report_fill(release, report);
     if (end == STAGE_NONE)

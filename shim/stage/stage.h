@@ -78,6 +78,7 @@ struct stage_request {
     struct stage_generation *generation; /* for a stage that is published at its birth; NULL: keep nothing then */
     bool respects_locks;                 /* refused as STAGE_LOCKED while another process has an advisory lock on the target */
     bool alone;   /* refused as STAGE_SERIALISED while somebody else replaces the target, or when that has just been done */
+    bool unused;  /* made for a program that may never be started: until it is, this process's exit doesn't put it in place */
     bool *joined; /* set when another thread has just made one, and the descriptor is of that; NULL: nobody asks */
 };
 
@@ -108,10 +109,11 @@ void stage_join_opened(int fd);
 bool stage_is(int fd);
 
 /*
- * Whether it is for a program that may never be started: this process's exit doesn't put it in place as long as it is. Nothing
- * happens where the descriptor isn't a stage's.
+ * Of a stage that was made `unused`: it is used from now on; or it is not wanted any more, which is true for one that nobody has
+ * joined: then it is to be discarded, and nobody does. Where the descriptor isn't of such a stage nothing happens.
  */
-void stage_set_unused(int fd, bool);
+void stage_set_used(int fd);
+bool stage_withdraw(int fd);
 
 /* The file that a stage's descriptor stands for as long as the stage has its name. Returns false for other descriptors. Keeps
  * errno. */
@@ -174,6 +176,9 @@ bool stage_publish_next(struct stage_release *, enum stage_survivor, bool unadop
 
 /* Later: the same for stages that this process let go of while others held them. */
 bool stage_pending_next(struct stage_release *);
+
+/* Whether there is one of them still. */
+bool stage_is_pending(void);
 
 enum stage_end {
     STAGE_NONE,    /* it isn't a stage any more: somebody has committed it */
@@ -247,8 +252,8 @@ void stage_adopt(void);
 #define STAGE_OUTPUT 1
 void stage_note_writer(void);
 void stage_note_child(pid_t);
-void stage_note_child_with(pid_t, int fd);  /* that it was given to write to, at whatever number */
-void stage_writer_ended(pid_t, int signal); /* by which it was killed; 0: it wasn't */
+void stage_note_child_with(pid_t, int number, int fd); /* it was given what `fd` is of to write to, at that number */
+bool stage_writer_ended(pid_t, int signal);            /* by which it was killed; 0: it wasn't. Whether a stage of its is pending */
 
 /*
  * Before this process sends others a signal, named as for kill(2): who ends by it, and has found and left the stage as it is, is a

@@ -5,6 +5,7 @@
 #include "../sys/directory.h"
 #include "../sys/lasting.h"
 #include "../sys/lines.h"
+#include "../sys/signals.h"
 #include "../sys/text.h"
 #include "own.h"
 #include "stage.h"
@@ -16,7 +17,8 @@
  */
 struct writer {
     pid_t pid;
-    int asked; /* the signal by which another process has asked it to end, when it had written nothing; 0: none has */
+    int number;     /* of the descriptor by which it has the stage */
+    uint64_t asked; /* the signals that another process has sent it when it had written nothing, SIGNAL_BIT of each */
     uint64_t device, inode, size;
     struct statx_timestamp mtime; /* both as they were when this was noted */
 };
@@ -35,13 +37,16 @@ void stage_share_writers(void)
 }
 
 /* What isn't a stage is noted, too: then nothing is assumed about the process. */
-static void note(pid_t pid, const struct statx *output)
+static void note(pid_t pid, int number, const struct statx *output)
 {
     struct writer *writers = page;
     if (writers)
-        writers[(unsigned)pid % WRITERS] = (struct writer){
-            .pid = pid, .device = sys_device(output), .inode = output->stx_ino, .size = output->stx_size, .mtime = output->stx_mtime
-        };
+        writers[((unsigned)pid + 7 * (unsigned)number) % WRITERS] = (struct writer){ .pid = pid,
+                                                                                     .number = number,
+                                                                                     .device = sys_device(output),
+                                                                                     .inode = output->stx_ino,
+                                                                                     .size = output->stx_size,
+                                                                                     .mtime = output->stx_mtime };
 }
 
 void stage_note_writer(void)
@@ -49,7 +54,7 @@ void stage_note_writer(void)
     int saved = errno;
     struct statx output = { 0 };
     sys_fstat(STAGE_OUTPUT, &output);
-    note(sys_getpid(), &output);
+    note(sys_getpid(), STAGE_OUTPUT, &output);
     errno = saved;
 }
 
@@ -59,7 +64,7 @@ void stage_note_writer(void)
  */
 static bool is_excused(const struct writer *writer, int signal, const struct statx *file)
 {
-    return signal == writer->asked && file->stx_size && file->stx_size == writer->size &&
+    return writer->asked & SIGNAL_BIT(signal) && file->stx_size && file->stx_size == writer->size &&
            sys_is_same_time(&file->stx_mtime, &writer->mtime);
 }
 
@@ -125,35 +130,40 @@ void stage_note_child(pid_t child)
     struct statx output;
     char link[64];
     if (sys_statx(AT_FDCWD, output_link(link, child), 0, &output) == 0)
-        note(child, &output);
+        note(child, STAGE_OUTPUT, &output);
     else if (killed_by(child))
         note_unborn();
     errno = saved;
 }
 
-void stage_note_child_with(pid_t child, int fd)
+void stage_note_child_with(pid_t child, int number, int fd)
 {
     int saved = errno;
     struct statx output;
     if (child > 0 && sys_fstat(fd, &output) == 0)
-        note(child, &output);
+        note(child, number, &output);
     errno = saved;
 }
 
-void stage_writer_ended(pid_t pid, int signal)
+bool stage_writer_ended(pid_t pid, int signal)
 {
     int saved = errno;
-    struct writer *writers = page, *writer = writers ? &writers[(unsigned)pid % WRITERS] : NULL;
-    if (!writer || writer->pid != pid) {
-        if (signal)
-            note_unborn();
-    } else {
-        struct known_use known = known_find(writer->device, writer->inode);
-        writer->pid = 0;
+    struct writer *writers = page;
+    bool noted = false, wrote = false;
+    for (size_t i = 0; writers && i < WRITERS; i++) {
+        if (writers[i].pid != pid)
+            continue;
+        struct known_use known = known_find(writers[i].device, writers[i].inode);
+        noted = true;
+        wrote |= known.slot && known.slot->pending;
+        writers[i].pid = 0;
         if (signal && known.slot)
-            note_killed(known.slot, writer, signal);
+            note_killed(known.slot, &writers[i], signal);
     }
+    if (!noted && signal)
+        note_unborn();
     errno = saved;
+    return wrote;
 }
 
 /* As kill(2) has it. */
@@ -178,7 +188,7 @@ void stage_note_kill(pid_t target, int number)
     struct writer *writers = page;
     for (size_t i = 0; writers && i < WRITERS; i++)
         if (writers[i].pid && writers[i].pid != sys_getpid() && is_meant(writers[i].pid, target))
-            writers[i].asked = has_written(writers[i].pid) ? 0 : number;
+            writers[i].asked |= has_written(writers[i].pid) ? 0 : SIGNAL_BIT(number);
     errno = saved;
 }
 

@@ -24,11 +24,19 @@ static int run(clone_function *clone, char *stack, int (*function)(void *), void
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* The first child in a new PID namespace takes all of it along when it ends. */
+static bool is_of_this_namespace(void)
+{
+    struct statx own, childrens;
+    return sys_statx(AT_FDCWD, "/proc/self/ns/pid", 0, &own) == 0 &&
+           sys_statx(AT_FDCWD, "/proc/self/ns/pid_for_children", 0, &childrens) == 0 && sys_same_file(&own, &childrens);
+}
+
 int aside(int (*function)(void *), void *argument)
 {
     int saved = errno, answer = -1;
     struct signals_held held;
-    clone_function *clone = (clone_function *)next_symbol("clone");
+    clone_function *clone = is_of_this_namespace() ? (clone_function *)next_symbol("clone") : NULL;
     char *stack = scratch_map(STACK_SIZE);
     if (clone && stack && signals_hold(&held, ~UINT64_C(0))) {
         answer = run(clone, stack, function, argument);

@@ -1113,15 +1113,15 @@ static void spawn_leaves_locks_alone(void)
     must(close(fd) == 0 && unlink(copy) == 0);
 }
 
-/* A second spawn would find the file that the first one has made. */
+/* A second spawn would find the file that the first one has made; here that hasn't come so far. */
 static void spawn_makes_another_file(void)
 {
     posix_spawn_file_actions_t actions;
     char lock[4200];
     snprintf(lock, sizeof lock, "%s.lock", target);
     posix_spawn_file_actions_init(&actions);
-    must(posix_spawn_file_actions_addopen(&actions, 9, lock, O_WRONLY | O_CREAT | O_EXCL, 0600) == 0);
     must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 9, lock, O_WRONLY | O_CREAT | O_EXCL, 0600) == 0);
     end_of(spawn_echo(&actions, "word"));
     posix_spawn_file_actions_destroy(&actions);
     must(unlink(lock) == 0);

@@ -421,7 +421,21 @@ static int spawn_by_entry(void)
         return error ? fail() : check(waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED) == 0 && info.si_status == 0);
     }
 #endif
-    if (is("posix_spawn_file_actions_addopen")) {
+    if (is("posix_spawn_file_actions_addchdir_np")) {
+        posix_spawn_file_actions_addopen(&actions, 1, target, writing, 0644);
+        posix_spawn_file_actions_addchdir_np(&actions, "/");
+        result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
+    } else if (is("posix_spawn_file_actions_addfchdir_np")) {
+        posix_spawn_file_actions_addopen(&actions, 1, target, writing, 0644);
+        posix_spawn_file_actions_addfchdir_np(&actions, open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
+#if __GLIBC_PREREQ(2, 34)
+    } else if (is("posix_spawn_file_actions_addclosefrom_np")) {
+        posix_spawn_file_actions_addopen(&actions, 1, target, writing, 0644);
+        posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+        result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
+#endif
+    } else if (is("posix_spawn_file_actions_addopen")) {
         posix_spawn_file_actions_addopen(&actions, 1, target, writing, 0644);
         result = spawned(posix_spawnp(&pid, "echo", &actions, NULL, writer, environ), &pid);
     } else if (is("posix_spawn_file_actions_adddup2")) {
