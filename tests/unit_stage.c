@@ -282,7 +282,7 @@ static struct stage_release release;
 static const char *reason;
 
 static enum stage_kind kind;
-static bool respects_locks, alone;
+static bool respects_locks, alone, unused;
 
 /* Of the target that was resolved last. */
 static int create_resolved(int flags, int64_t keep)
@@ -294,7 +294,8 @@ static int create_resolved(int flags, int64_t keep)
                                            .keep = keep,
                                            .op = "open64",
                                            .respects_locks = respects_locks,
-                                           .alone = alone };
+                                           .alone = alone,
+                                           .unused = unused };
     return stage_create(&request, &reason);
 }
 
@@ -2317,11 +2318,11 @@ Test(stage, of_a_zombie_is_swept)
     waitpid(child, NULL, 0);
 }
 
-static void *wait_for_the_end(void *unused)
+static void *wait_for_the_end(void *nothing)
 {
     for (;;)
         pause();
-    return unused;
+    return nothing;
 }
 
 /* ps shows it as a zombie, too. */
@@ -2609,6 +2610,41 @@ Test(stage, keeps_what_it_replaces_as_often_as_asked)
     cr_expect_str_empty(report.generation.path);
     cr_expect_eq(each_name(NULL), 2);
     cr_expect_eq(descriptors(), open_before);
+}
+
+/* Of a program that is started, or not; and of whoever joins meanwhile, whom nobody may take it from. */
+Test(stage, made_for_a_program_is_nobodys_until_it_is_used)
+{
+    unused = true;
+    int fd = created("app", O_WRONLY | O_TRUNC, 0);
+    cr_expect_eq(release_at(STAGE_AT_EXIT), 0, "an exit puts it in place");
+    struct stage_release others = { .asker = -1 };
+    cr_expect_not(stage_publish_next(&others, STAGE_OURS_OR_SURVIVES, false), "who gives up rights puts it in place");
+    cr_expect(stage_withdraw(fd));
+    cr_expect_not(stage_withdraw(fd));
+    cr_expect_eq(stage_join(&target, O_WRONLY), -1, "what is to be discarded is joined");
+    cr_assert(stage_release_begin(&release, fd));
+    close(fd);
+    stage_discard(&release);
+    cr_expect_str_eq(content("app"), OLD);
+    cr_expect_eq(each_name(NULL), 1);
+
+    fd = created("app", O_WRONLY | O_TRUNC, 0);
+    int joined = stage_join(&target, O_WRONLY);
+    cr_assert_geq(joined, 0);
+    say(joined, "joined");
+    cr_expect_not(stage_withdraw(fd), "somebody writes to it");
+    close(fd);
+    cr_expect_eq(release_at(STAGE_AT_EXIT), 1);
+    close(joined);
+    cr_expect_str_eq(content("app"), "joined");
+
+    fd = created("app", O_WRONLY | O_TRUNC, 0);
+    say(fd, "used");
+    stage_set_used(fd);
+    cr_expect_not(stage_withdraw(fd));
+    cr_expect_eq(commit(fd), STAGE_REPLACED);
+    cr_expect_str_eq(content("app"), "used");
 }
 
 /* Each costs a microsecond or more, of a redirect that has to be worth its time for a small file, too. */

@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -242,6 +243,35 @@ static void threads_open_and_close(void)
         must(pthread_create(&threads[i], NULL, append_one_byte, (void *)i) == 0);
     for (int i = 0; i < WRITERS; i++)
         must(pthread_join(threads[i], NULL) == 0);
+}
+
+static void write_the_same(int number)
+{
+    int saved = errno, fd = open(target, O_WRONLY | O_TRUNC);
+    (void)number;
+    must(fd >= 0);
+    put(fd, "x");
+    must(close(fd) == 0);
+    errno = saved;
+}
+
+/* At whatever moment of the close that finishes a new file. */
+static void handlers_open_and_close(void)
+{
+    must(signal(SIGALRM, write_the_same) != SIG_ERR);
+    for (int i = 0; i < 200; i++) {
+        const struct itimerval soon = { { 0, 0 }, { 0, 20 + 20 * (i % 100) } };
+        must(setitimer(ITIMER_REAL, &soon, NULL) == 0);
+        int fd;
+        do
+            fd = open(target, O_WRONLY | O_TRUNC);
+        while (fd < 0 && errno == EINTR);
+        must(fd >= 0);
+        put(fd, "x");
+        must(close(fd) == 0);
+    }
+    usleep(10000);
+    write_the_same(0);
 }
 
 static void by_its_descriptor(void)
@@ -1113,6 +1143,59 @@ static void spawn_leaves_locks_alone(void)
     must(close(fd) == 0 && unlink(copy) == 0);
 }
 
+/* What a list of this kind is made of: descriptors that it opens itself, and closes. */
+static void spawn_with_other_opens(void)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    must(posix_spawn_file_actions_addopen(&actions, 5, "/dev/null", O_RDONLY, 0) == 0);
+    must(posix_spawn_file_actions_adddup2(&actions, 5, 0) == 0);
+    must(posix_spawn_file_actions_addclose(&actions, 5) == 0);
+    must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_TRUNC, 0) == 0);
+#if __GLIBC_PREREQ(2, 34)
+    must(posix_spawn_file_actions_addclosefrom_np(&actions, 3) == 0);
+#endif
+    end_of(spawn_echo(&actions, "word"));
+    posix_spawn_file_actions_destroy(&actions);
+}
+
+static void *append_a_word(void *go)
+{
+    int fd = open(target, O_WRONLY | O_APPEND);
+    must(fd >= 0);
+    put(*(int *)go, "x");
+    put(fd, "word");
+    must(close(fd) == 0);
+    return NULL;
+}
+
+/* Another thread writes to the same file beside one spawn that fails, and one that doesn't. */
+static void spawns_beside_a_writer(void)
+{
+    char *const argv[] = { "echo", "echoed", NULL };
+    for (int fails = 0; fails < 2; fails++) {
+        posix_spawn_file_actions_t actions;
+        pthread_t thread;
+        int ends[2];
+        char byte;
+        pid_t pid;
+        must(pipe2(ends, O_CLOEXEC) == 0 && pthread_create(&thread, NULL, append_a_word, &ends[1]) == 0);
+        must(read(ends[0], &byte, 1) == 1);
+        posix_spawn_file_actions_init(&actions);
+        must(posix_spawn_file_actions_addopen(&actions, 1, target, O_WRONLY | O_APPEND, 0) == 0);
+        int error = posix_spawn(&pid, fails ? "/nowhere/at/all" : "/bin/echo", &actions, NULL, argv, environ);
+        must(error == (fails ? ENOENT : 0));
+        must(pthread_join(thread, NULL) == 0);
+        if (!fails)
+            end_of(pid);
+        posix_spawn_file_actions_destroy(&actions);
+    }
+    struct stat file;
+    must(stat(target, &file) == 0);
+    must(truncate(target, 0) == 0); /* the words may stand in any order */
+    printf("%ld bytes\n", (long)file.st_size);
+}
+
 /* A second spawn would find the file that the first one has made; here that hasn't come so far. */
 static void spawn_makes_another_file(void)
 {
@@ -1611,6 +1694,7 @@ static const struct scene scenes[] = {
     SCENE(opened_again_when_nobody_runs_it),
     SCENE(threads_open_at_once),
     SCENE(threads_open_and_close),
+    SCENE(handlers_open_and_close),
     SCENE(by_its_descriptor),
     SCENE(openat2_of_nonsense),
     SCENE(duplicates),
@@ -1670,6 +1754,8 @@ static const struct scene scenes[] = {
     SCENE(spawn_leaves_locks_alone),
     SCENE(spawn_makes_another_file),
     SCENE(spawn_opens_what_is_its_own),
+    SCENE(spawn_with_other_opens),
+    SCENE(spawns_beside_a_writer),
     SCENE(spawn_fails_before),
     SCENE(spawned_writer_is_killed),
     SCENE(spawn_passes_by_dup2),
