@@ -3,6 +3,7 @@
 #include "../remedy/release.h"
 #include "../remedy/run.h"
 #include "../remedy/spawn_files.h"
+#include "../remedy/spawn_list.h"
 #include "entries.h"
 
 /* The arguments of a spawn that the remedy doesn't look at. */
@@ -78,7 +79,7 @@ int wrap_posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions, i
 {
     int error = NEXT(posix_spawn_file_actions_addopen)(actions, fd, path, flags, mode);
     if (!error)
-        spawn_files_learn_open(actions, fd, path, flags, mode);
+        spawn_list_learn_open(actions, fd, path, flags, mode);
     return error;
 }
 
@@ -86,7 +87,7 @@ int wrap_posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, i
 {
     int error = NEXT(posix_spawn_file_actions_adddup2)(actions, fd, new_fd);
     if (!error)
-        spawn_files_learn_dup2(actions, fd, new_fd);
+        spawn_list_learn_dup2(actions, fd, new_fd);
     return error;
 }
 
@@ -94,7 +95,7 @@ int wrap_posix_spawn_file_actions_addclose(posix_spawn_file_actions_t *actions, 
 {
     int error = NEXT(posix_spawn_file_actions_addclose)(actions, fd);
     if (!error)
-        spawn_files_learn_fd(actions, fd);
+        spawn_list_learn_fd(actions, fd);
     return error;
 }
 
@@ -102,7 +103,7 @@ int wrap_posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *action
 {
     int error = NEXT(posix_spawn_file_actions_addchdir_np)(actions, path);
     if (!error)
-        spawn_files_learn_directory(actions, path);
+        spawn_list_learn_directory(actions, path);
     return error;
 }
 
@@ -110,7 +111,7 @@ int wrap_posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *actio
 {
     int error = NEXT(posix_spawn_file_actions_addfchdir_np)(actions, fd);
     if (!error)
-        spawn_files_learn_fd(actions, fd);
+        spawn_list_learn_fd(actions, fd);
     return error;
 }
 
@@ -119,7 +120,7 @@ int wrap_posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *ac
 {
     int error = NEXT(posix_spawn_file_actions_addclosefrom_np)(actions, from);
     if (!error)
-        spawn_files_learn_fd(actions, from);
+        spawn_list_learn_fd(actions, from);
     return error;
 }
 #endif

@@ -7,135 +7,33 @@
 #include "../sys/process.h"
 #include "../sys/scratch.h"
 #include "release.h"
+#include "spawn_list.h"
 #include "write.h"
 
 #define OUT_OF_THE_WAY 256
-
-/* libc's entry. */
-struct action {
-    enum { CLOSE, DUP2, OPEN, CHDIR, FCHDIR, CLOSEFROM, TCSETPGRP } tag;
-    union {
-        int fd; /* first in all but CHDIR */
-        struct {
-            int fd, new_fd;
-        } dup2;
-        struct {
-            int fd;
-            char *path;
-            int flags;
-            mode_t mode;
-        } open;
-        char *directory;
-    } of;
-};
 
 struct spawn_file {
     int fd; /* -1: none */
     bool joined;
 };
 
-/* ---- what the list looks like ---- */
-
-enum { OPENS = 1, SEVERAL = 2, OTHERWISE = 4 };
-static unsigned char understood; /* changes once or twice in the life of a process that uses file actions */
-
-static void learn(unsigned what)
-{
-    if (~understood & what)
-        __atomic_fetch_or(&understood, (unsigned char)what, __ATOMIC_RELAXED);
-}
-
-static struct action *actions_of(const posix_spawn_file_actions_t *list)
-{
-    return (struct action *)list->__actions;
-}
-
-/* The entry that was added last. */
-static const struct action *last_of(const posix_spawn_file_actions_t *list)
-{
-    return list->__used > 0 ? &actions_of(list)[list->__used - 1] : NULL;
-}
-
-static void learn_if(const posix_spawn_file_actions_t *list, bool expected, unsigned what)
-{
-    learn(!expected ? OTHERWISE : list->__used > 1 ? what | SEVERAL : what);
-}
-
-void spawn_files_learn_open(const posix_spawn_file_actions_t *list, int fd, const char *path, int flags, mode_t mode)
-{
-    const struct action *last = last_of(list);
-    learn_if(list,
-             last && last->tag == OPEN && last->of.open.fd == fd && last->of.open.flags == flags && last->of.open.mode == mode &&
-                 last->of.open.path && !strcmp(last->of.open.path, path),
-             OPENS);
-}
-
-void spawn_files_learn_dup2(const posix_spawn_file_actions_t *list, int fd, int new_fd)
-{
-    const struct action *last = last_of(list);
-    learn_if(list, last && last->tag == DUP2 && last->of.dup2.fd == fd && last->of.dup2.new_fd == new_fd, 0);
-}
-
-void spawn_files_learn_fd(const posix_spawn_file_actions_t *list, int fd)
-{
-    const struct action *last = last_of(list);
-    learn_if(list, last && (last->tag == CLOSE || last->tag == FCHDIR || last->tag == CLOSEFROM) && last->of.fd == fd, 0);
-}
-
-void spawn_files_learn_directory(const posix_spawn_file_actions_t *list, const char *path)
-{
-    const struct action *last = last_of(list);
-    learn_if(list, last && last->tag == CHDIR && last->of.directory && !strcmp(last->of.directory, path), 0);
-}
-
-static bool is_understood(const posix_spawn_file_actions_t *list)
-{
-    return understood & OPENS && !(understood & OTHERWISE) && (list->__used == 1 || understood & SEVERAL);
-}
-
-static bool may_be_refused(const struct action *action)
+static bool may_be_refused(const struct spawn_action *action)
 {
     return action->tag == OPEN && action->of.open.flags & (O_ACCMODE | O_TRUNC) && !(action->of.open.flags & O_EXCL);
 }
 
-static bool is_exclusive(const struct action *action)
+static bool is_exclusive(const struct spawn_action *action)
 {
     return action->tag == OPEN && action->of.open.flags & O_EXCL;
 }
 
 /* ---- what they would do ---- */
 
-/* Whether a number isn't what it was when the child was made, at the moment that some action is carried out. */
-static bool is_touched(const struct action *actions, int index, int fd)
-{
-    for (int i = 0; i < index; i++)
-        switch (actions[i].tag) {
-        case CLOSE:
-        case OPEN:
-            if (actions[i].of.fd == fd)
-                return true;
-            break;
-        case DUP2:
-            if (actions[i].of.dup2.new_fd == fd)
-                return true;
-            break;
-        case CLOSEFROM:
-            if (actions[i].of.fd <= fd)
-                return true;
-            break;
-        case CHDIR:
-        case FCHDIR:
-        case TCSETPGRP:
-            break;
-        }
-    return false;
-}
-
 /*
  * The directory that the path of an open starts from: AT_FDCWD, or a descriptor of ours. False where it can't be known
  * here, because an earlier action opens it.
  */
-static bool find_directory(const struct action *actions, int index, int *dirfd)
+static bool find_directory(const struct spawn_action *actions, int index, int *dirfd)
 {
     const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
     bool found = true;
@@ -145,7 +43,7 @@ static bool find_directory(const struct action *actions, int index, int *dirfd)
         if (actions[i].tag == CHDIR)
             next = sys_openat(*dirfd, actions[i].of.directory, flags, 0);
         else if (actions[i].tag == FCHDIR)
-            next = is_touched(actions, i, actions[i].of.fd) ? -1 : sys_openat(actions[i].of.fd, ".", flags, 0);
+            next = spawn_list_touches(actions, i, actions[i].of.fd) ? -1 : sys_openat(actions[i].of.fd, ".", flags, 0);
         if (next != *dirfd)
             sys_close_quietly(*dirfd);
         *dirfd = next;
@@ -156,7 +54,7 @@ static bool find_directory(const struct action *actions, int index, int *dirfd)
 
 /* What is asked aside, of one open. */
 struct question {
-    const struct action *actions;
+    const struct spawn_action *actions;
     int index;
     struct statx file; /* what the path leads to here */
 };
@@ -171,7 +69,7 @@ static bool come_to(const struct question *question)
 {
     long result = 0;
     for (int i = 0; result >= 0 && i < question->index; i++) {
-        const struct action *action = &question->actions[i];
+        const struct spawn_action *action = &question->actions[i];
         if (action->tag == CHDIR)
             result = sys_call(SYS_chdir, action->of.directory);
         else if (action->tag == FCHDIR)
@@ -191,7 +89,7 @@ static bool come_to(const struct question *question)
 static int ask(void *context)
 {
     const struct question *question = context;
-    const struct action *action = &question->actions[question->index];
+    const struct spawn_action *action = &question->actions[question->index];
     const char *path = action->of.open.path;
     int follow = action->of.open.flags & O_NOFOLLOW;
     struct statx file;
@@ -206,8 +104,8 @@ static int ask(void *context)
 
 static struct question question_about(const struct spawn_files *files, int index, int dirfd)
 {
-    struct question question = { .actions = actions_of(files->now), .index = index };
-    const struct action *action = &question.actions[index];
+    struct question question = { .actions = spawn_list_actions(files->now), .index = index };
+    const struct spawn_action *action = &question.actions[index];
     int flags = action->of.open.flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
     if (sys_statx(dirfd, action->of.open.path, flags, &question.file) < 0)
         question.file.stx_mode = 0;
@@ -226,8 +124,8 @@ static bool make_copy(struct spawn_files *files)
     if (files->now == &files->copy)
         return true;
     size_t count = (size_t)files->now->__used;
-    files->size = count * (sizeof(struct action) + sizeof *files->files);
-    struct action *actions = scratch_map(files->size);
+    files->size = count * (sizeof(struct spawn_action) + sizeof *files->files);
+    struct spawn_action *actions = scratch_map(files->size);
     if (!actions)
         return false;
     memcpy(actions, files->now->__actions, count * sizeof *actions);
@@ -262,12 +160,12 @@ static void let_go(const struct spawn_file *file, int number, const char *op, pi
 }
 
 /* Other file actions mustn't put something else under the number, or close it; where few are allowed, as high as they go. */
-static int move_out_of_the_way(const struct action *actions, int index, int fd)
+static int move_out_of_the_way(const struct spawn_action *actions, int index, int fd)
 {
     int high = -1;
     for (int least = OUT_OF_THE_WAY + index; high < 0 && least > fd; least--) {
         high = sys_fcntl(fd, F_DUPFD_CLOEXEC, least);
-        if (high >= 0 && is_touched(actions, index, high)) {
+        if (high >= 0 && spawn_list_touches(actions, index, high)) {
             sys_close(high);
             high = -1;
         }
@@ -280,9 +178,9 @@ static int move_out_of_the_way(const struct action *actions, int index, int fd)
 
 static bool put_in_place(struct spawn_files *files, int index, struct spawn_file file)
 {
-    struct action *actions = actions_of(files->now);
+    struct spawn_action *actions = spawn_list_actions(files->now);
     file.fd = move_out_of_the_way(actions, index, file.fd);
-    if (is_touched(actions, index, file.fd)) {
+    if (spawn_list_touches(actions, index, file.fd)) {
         let_go(&file, 0, "posix_spawn", 0);
         return false;
     }
@@ -295,14 +193,14 @@ static bool put_in_place(struct spawn_files *files, int index, struct spawn_file
 }
 
 /* Whether all numbers are closed before it. */
-static bool is_behind_closefrom(const struct action *actions, int index)
+static bool is_behind_closefrom(const struct spawn_action *actions, int index)
 {
-    return is_touched(actions, index, INT_MAX);
+    return spawn_list_touches(actions, index, INT_MAX);
 }
 
 static int write_by(int (*how)(const struct write_open *), const struct question *question, bool same, int dirfd, bool *joined)
 {
-    const struct action *action = &question->actions[question->index];
+    const struct spawn_action *action = &question->actions[question->index];
     const struct write_open open = { .op = "posix_spawn_file_actions_addopen",
                                      .dirfd = dirfd,
                                      .path = action->of.open.path,
@@ -326,8 +224,8 @@ static void foresee(struct spawn_files *files, int index)
 {
     struct spawn_file file = { -1, false };
     int dirfd;
-    if (files->foreign || !is_everybodys(actions_of(files->now)[index].of.open.path) ||
-        !find_directory(actions_of(files->now), index, &dirfd))
+    if (files->foreign || !is_everybodys(spawn_list_actions(files->now)[index].of.open.path) ||
+        !find_directory(spawn_list_actions(files->now), index, &dirfd))
         return;
     int held = process_hold_cancellation();
     if (make_copy(files)) {
@@ -346,14 +244,14 @@ void spawn_files_begin(struct spawn_files *files, const posix_spawn_file_actions
     *files = (struct spawn_files){ .now = list };
     if (!list || !list->__used)
         return;
-    if (!is_understood(list)) {
+    if (!spawn_list_is_understood(list)) {
         files->opens = true; /* for all that is known */
         return;
     }
     int saved = errno;
     files->foreign = attributes && attributes->__flags & POSIX_SPAWN_RESETIDS && sys_geteuid() != sys_getuid();
     for (int i = 0; i < list->__used; i++) {
-        const struct action *action = &actions_of(list)[i];
+        const struct spawn_action *action = &spawn_list_actions(list)[i];
         files->exclusive |= is_exclusive(action);
         if (!may_be_refused(action))
             continue;
@@ -370,14 +268,14 @@ static enum spawn_files_answer remedy(struct spawn_files *files, int index, bool
     struct spawn_file file = { -1, false };
     enum spawn_files_answer answer = SPAWN_FILES_IDLE;
     int dirfd;
-    if (!may_be_refused(&actions_of(files->now)[index]) || !find_directory(actions_of(files->now), index, &dirfd))
+    if (!may_be_refused(&spawn_list_actions(files->now)[index]) || !find_directory(spawn_list_actions(files->now), index, &dirfd))
         return answer;
     struct question question = question_about(files, index, dirfd);
     int asked = aside(ask, &question);
     if (asked > NOT_REFUSED) {
         answer = SPAWN_FILES_BUSY;
         if (!made && !files->foreign && make_copy(files)) {
-            question.actions = actions_of(files->now);
+            question.actions = spawn_list_actions(files->now);
             file.fd = write_by(write_open, &question, asked == REFUSED_THE_SAME, dirfd, &file.joined);
         }
         if (file.fd == WRITE_NOT_REFUSED || (file.fd >= 0 && put_in_place(files, index, file)))
@@ -390,7 +288,7 @@ static enum spawn_files_answer remedy(struct spawn_files *files, int index, bool
 enum spawn_files_answer spawn_files_remedy(struct spawn_files *files)
 {
     enum spawn_files_answer answer = SPAWN_FILES_IDLE;
-    if (!files->opens || files->asked || !is_understood(files->now))
+    if (!files->opens || files->asked || !spawn_list_is_understood(files->now))
         return answer;
     files->asked = true;
     bool made = false;
@@ -399,7 +297,7 @@ enum spawn_files_answer spawn_files_remedy(struct spawn_files *files)
         enum spawn_files_answer one = remedy(files, i, made);
         if (one != SPAWN_FILES_IDLE)
             answer = one;
-        made |= is_exclusive(&actions_of(files->now)[i]);
+        made |= is_exclusive(&spawn_list_actions(files->now)[i]);
     }
     process_let_cancellation(held);
     errno = saved;
@@ -413,7 +311,7 @@ void spawn_files_end(struct spawn_files *files, const char *op, pid_t child)
         return;
     for (int i = 0; i < files->copy.__used; i++)
         if (files->files[i].fd >= 0)
-            let_go(&files->files[i], actions_of(&files->copy)[i].of.dup2.new_fd, op, child);
+            let_go(&files->files[i], spawn_list_actions(&files->copy)[i].of.dup2.new_fd, op, child);
     scratch_unmap(files->copy.__actions, files->size);
     errno = saved;
 }

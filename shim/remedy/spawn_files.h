@@ -3,9 +3,6 @@
  * spawn as a whole is refused. Then it asks which open was the reason, helps that one as any other open for writing, and
  * spawns again with a copy of the actions in which a dup2 of the descriptor that came of it stands for the open. Until something is
  * refused nothing is done, nor asked.
- *
- * The list of actions is libc's own. What it looks like (posix/spawn_int.h, the same from glibc 2.3 to 2.41) is believed only after
- * entries that libc has just added were found where they are expected.
  */
 #ifndef REMEDY_SPAWN_FILES_H
 #define REMEDY_SPAWN_FILES_H
@@ -13,8 +10,6 @@
 #include <spawn.h>
 #include <stdbool.h>
 #include <sys/types.h>
-
-#include "run.h"
 
 /* The file actions of one spawn. In the caller's frame. */
 struct spawn_files {
@@ -27,12 +22,6 @@ struct spawn_files {
     struct spawn_file *files; /* for each action the descriptor that it has been given */
     size_t size;
 };
-
-/* After libc has added one of these: whether it looks as expected. From anywhere, touches nothing else. */
-void spawn_files_learn_open(const posix_spawn_file_actions_t *, int fd, const char *path, int flags, mode_t mode);
-void spawn_files_learn_dup2(const posix_spawn_file_actions_t *, int fd, int new_fd);
-void spawn_files_learn_fd(const posix_spawn_file_actions_t *, int fd); /* close, fchdir, closefrom */
-void spawn_files_learn_directory(const posix_spawn_file_actions_t *, const char *path);
 
 /* Before the first attempt. Makes what the policy wants to be a stage, busy or not, and joins those that there are. */
 void spawn_files_begin(struct spawn_files *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *);
