@@ -154,16 +154,6 @@ static void expect_same(const struct result *expected, const struct result *actu
     cr_expect_str_eq(actual->err, expected->err, "%s, %s: complained %s", scene, how, actual->err);
 }
 
-static size_t count_of(const char *text, const char *word)
-{
-    size_t count = 0;
-    while ((text = strstr(text, word))) {
-        count++;
-        text += strlen(word);
-    }
-    return count;
-}
-
 static void expect_outcomes(const struct place *place, const struct scene *scene)
 {
     char said[500] = "";

@@ -17,6 +17,7 @@
 
 #include "../shim/event/event.h"
 #include "../shim/policy/keys.h"
+#include "harness.h"
 #include "schema.h"
 
 #ifndef SOURCE_DIR
@@ -123,14 +124,6 @@ static struct run run_to(const char *output, const char *const *environment, con
 #define EXPECT_TEXT(text, part) cr_expect_not_null(strstr(text, part), "no \"%s\" in: %s", part, text)
 #define EXPECT_NO_TEXT(text, part) cr_expect_null(strstr(text, part), "\"%s\" in: %s", part, text)
 #define EXPECT_EMPTY(text) cr_expect_str_empty(text, "found: %s", text)
-
-static int count(const char *text, const char *part)
-{
-    int found = 0;
-    for (; (text = strstr(text, part)); text += strlen(part))
-        found++;
-    return found;
-}
 
 static bool has_system_file(void)
 {
@@ -258,9 +251,9 @@ Test(cli, check_reports_every_problem_once)
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         char line[512];
         snprintf(line, sizeof line, "%s%s", conf, expected[i]);
-        cr_expect_eq(count(run.err, line), 1, "\"%s\" is there %d times in: %s", line, count(run.err, line), run.err);
+        cr_expect_eq(count_of(run.err, line), 1, "\"%s\" is there %d times in: %s", line, count_of(run.err, line), run.err);
     }
-    cr_expect_eq(count(run.err, "\n"), 8, "%s", run.err);
+    cr_expect_eq(count_of(run.err, "\n"), 8, "%s", run.err);
 }
 
 Test(cli, check_escapes_what_it_found)
@@ -326,7 +319,7 @@ Test(cli, check_of_the_environment)
     EXPECT_TEXT(run.err, "environment: found \"ETXTBSY_EXEC=redirect\", expected retry, observe or off");
     EXPECT_TEXT(run.err, "environment: found \"ETXTBSY_FROB=1\", expected the name of a key");
     EXPECT_TEXT(run.err, "environment: found \"ETXTBSY_MAX_WAIT=soon\", expected a duration");
-    cr_expect_eq(count(run.err, "\n"), 3, "%s", run.err);
+    cr_expect_eq(count_of(run.err, "\n"), 3, "%s", run.err);
 
     write_conf("[exec]\nfirst = x\n");
     char variable[256];
@@ -488,7 +481,7 @@ Test(cli, check_shows_the_policy_and_complains)
     struct run run = RUN("check", "--path", "/x", "--op", "exec", conf);
     EXPECT_STATUS(run, 1);
     EXPECT_ROW(run, "first", "100us", "built-in");
-    cr_expect_eq(count(run.err, "\n"), 1, "%s", run.err);
+    cr_expect_eq(count_of(run.err, "\n"), 1, "%s", run.err);
 }
 
 static const char *string_in(struct json_object *object, const char *name)
@@ -502,7 +495,7 @@ Test(cli, check_as_json)
     write_conf(RULES);
     struct run run = RUN("check", "--path", "/opt/\xff\n", "--op", "write", "--json", conf);
     EXPECT_STATUS(run, 0);
-    cr_expect_eq(count(run.out, "\n"), 1, "one line: %s", run.out);
+    cr_expect_eq(count_of(run.out, "\n"), 1, "one line: %s", run.out);
     struct json_object *object = json_tokener_parse(run.out), *policy;
     cr_assert_not_null(object, "not JSON: %s", run.out);
     cr_expect_str_eq(string_in(object, "path"), "/opt/\\xff\n");

@@ -551,3 +551,11 @@ struct json_object *json_field(struct json_object *object, const char *name)
     cr_assert(json_object_object_get_ex(object, name, &value), "no %s in %s", name, json_object_to_json_string(object));
     return value;
 }
+
+unsigned count_of(const char *text, const char *part)
+{
+    unsigned found = 0;
+    for (; (text = strstr(text, part)); text += strlen(part))
+        found++;
+    return found;
+}

@@ -154,6 +154,9 @@ struct said ask(const struct place *, const char *command);
 /* What stands in `out` and `err` has to be there; an empty string stands for nothing at all. */
 void expect_said(const struct place *, const char *command, int status, const char *out, const char *err);
 
+/* How often `part` stands in a text. */
+unsigned count_of(const char *text, const char *part);
+
 /* A member that has to be there. */
 struct json_object *json_field(struct json_object *, const char *name);
 

@@ -273,7 +273,7 @@ void host_learn(struct host *host, struct lines *lines)
 {
     int saved = errno, unknown = UNKNOWN;
     bool is_known = __atomic_load_n(&known_state, __ATOMIC_ACQUIRE) == KNOWN;
-    pid_t thread = (pid_t)sys_call(SYS_gettid), parent = (pid_t)sys_call(SYS_getppid);
+    pid_t thread = sys_gettid(), parent = (pid_t)sys_call(SYS_getppid);
     pid_t pid = is_known && known.pid == thread ? thread : sys_getpid(); /* a first thread has the number of its process */
     is_known = is_known && known.pid == pid && known.parent == parent;
     *host = is_known ? known : (struct host){ .pid = pid, .parent = parent };

@@ -75,54 +75,23 @@ int wrap_pidfd_spawnp(int *pidfd, const char *file, const posix_spawn_file_actio
 }
 #endif
 
-int wrap_posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *actions, int fd, const char *path, int flags, mode_t mode)
-{
-    int error = NEXT(posix_spawn_file_actions_addopen)(actions, fd, path, flags, mode);
-    if (!error)
-        spawn_list_learn_open(actions, fd, path, flags, mode);
-    return error;
-}
-
-int wrap_posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *actions, int fd, int new_fd)
-{
-    int error = NEXT(posix_spawn_file_actions_adddup2)(actions, fd, new_fd);
-    if (!error)
-        spawn_list_learn_dup2(actions, fd, new_fd);
-    return error;
-}
-
-int wrap_posix_spawn_file_actions_addclose(posix_spawn_file_actions_t *actions, int fd)
-{
-    int error = NEXT(posix_spawn_file_actions_addclose)(actions, fd);
-    if (!error)
-        spawn_list_learn_fd(actions, fd);
-    return error;
-}
-
-int wrap_posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path)
-{
-    int error = NEXT(posix_spawn_file_actions_addchdir_np)(actions, path);
-    if (!error)
-        spawn_list_learn_directory(actions, path);
-    return error;
-}
-
-int wrap_posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t *actions, int fd)
-{
-    int error = NEXT(posix_spawn_file_actions_addfchdir_np)(actions, fd);
-    if (!error)
-        spawn_list_learn_fd(actions, fd);
-    return error;
-}
-
+/* Each is libc's, and what it has added is looked at. */
+#define LOOKS(name, parameters, arguments, learn)                                                                                  \
+    int wrap_posix_spawn_file_actions_##name parameters                                                                            \
+    {                                                                                                                              \
+        int error = NEXT(posix_spawn_file_actions_##name) arguments;                                                               \
+        if (!error)                                                                                                                \
+            learn arguments;                                                                                                       \
+        return error;                                                                                                              \
+    }
+#define ACTIONS posix_spawn_file_actions_t *list
+LOOKS(addopen, (ACTIONS, int fd, const char *path, int flags, mode_t mode), (list, fd, path, flags, mode), spawn_list_learn_open)
+LOOKS(adddup2, (ACTIONS, int fd, int new_fd), (list, fd, new_fd), spawn_list_learn_dup2)
+LOOKS(addclose, (ACTIONS, int fd), (list, fd), spawn_list_learn_fd)
+LOOKS(addchdir_np, (ACTIONS, const char *path), (list, path), spawn_list_learn_directory)
+LOOKS(addfchdir_np, (ACTIONS, int fd), (list, fd), spawn_list_learn_fd)
 #if __GLIBC_PREREQ(2, 34)
-int wrap_posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from)
-{
-    int error = NEXT(posix_spawn_file_actions_addclosefrom_np)(actions, from);
-    if (!error)
-        spawn_list_learn_fd(actions, from);
-    return error;
-}
+LOOKS(addclosefrom_np, (ACTIONS, int from), (list, from), spawn_list_learn_fd)
 #endif
 
 /* libc starts the shell by itself, with an environment that we can't add to: it can't adopt what it inherits. */

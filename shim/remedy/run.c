@@ -133,11 +133,13 @@ static long check(const struct run *run, const char *path, int flags)
     return sys_call(SYS_execveat, run->dirfd, path, run->argv, run->envp, flags | AT_EXECVE_CHECK) < 0 ? errno : 0;
 }
 
+enum { FREE, BUSY, UNKNOWN };
+
 /*
  * Asks the kernel whether it would start the program (Linux 6.14). Valgrind (3.19) starts it, whatever the flags: who doesn't mind
  * one that there isn't is asked no more.
  */
-static enum { FREE, BUSY, UNKNOWN } look_at(const struct run *run)
+static int look_at(const struct run *run)
 {
     const int no_flag = 0x40000000;
     int error = check(run, "/", no_flag) == EINVAL ? (int)check(run, run->path, run->flags) : EINVAL;
@@ -196,33 +198,27 @@ static int run_busy(const struct run *run, run_attempt *attempt)
     return error;
 }
 
-static int run_check(const struct run *run)
+/* What is to be said of the file that the search along PATH comes to; `otherwise` where there is none. */
+static int of_candidate(const struct run *run, int (*question)(const struct run *), int otherwise)
 {
     char *candidate = scratch_map(PATH_MAX);
-    struct run check = *run;
-    int error = 0;
-    if (candidate && reach_candidate(run, candidate)) {
-        check.path = candidate;
-        error = attempt_check(&check);
-        if (error == ETXTBSY)
-            error = run_busy(&check, attempt_check);
-    }
+    struct run found = *run;
+    found.path = candidate;
+    int answer = candidate && reach_candidate(run, candidate) ? question(&found) : otherwise;
     scratch_unmap(candidate, PATH_MAX);
-    return error;
+    return answer;
+}
+
+static int check_and_wait(const struct run *run)
+{
+    int error = attempt_check(run);
+    return error == ETXTBSY ? run_busy(run, attempt_check) : error;
 }
 
 /* Whether it is certain that the program itself isn't what is refused. */
 static bool is_free(const struct run *run)
 {
-    char *candidate = scratch_map(PATH_MAX);
-    struct run check = *run;
-    bool is = candidate && reach_candidate(run, candidate);
-    if (is) {
-        check.path = candidate;
-        is = look_at(&check) == FREE;
-    }
-    scratch_unmap(candidate, PATH_MAX);
-    return is;
+    return of_candidate(run, look_at, UNKNOWN) == FREE;
 }
 
 /* A spawn that was refused, perhaps for one of the files that it opens. */
@@ -249,7 +245,7 @@ static int run_attempts(const struct run *run, run_attempt *attempt)
     int error;
     if (unlikely(policy_foresight() & POLICY_LOCKS))
         turn_to_run(run);
-    if (unlikely(run->once) && (error = run_check(run)))
+    if (unlikely(run->once) && (error = of_candidate(run, check_and_wait, 0)))
         return error;
     error = attempt(run);
     if (likely(error != ETXTBSY))

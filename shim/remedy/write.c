@@ -88,6 +88,10 @@ static bool find_again(struct intervention *intervention, struct stage_request *
 
 static int join(const struct stage_target *target, const struct write_open *open)
 {
+    if (open->out_of_reach) {
+        errno = ENOENT;
+        return -1;
+    }
     int fd = stage_join(target, open->flags);
     if (fd >= 0 && open->joined)
         *open->joined = true;
@@ -215,8 +219,8 @@ static int remedy(const struct write_open *open, enum policy_operation operation
     int result = -1, stage = -1;
     for (int looks = 0; looks < LOOKS_MAX; looks++) {
         resolved = stage_resolve(target, open->dirfd, open->path, open->flags, open->resolve) == 0;
-        stage = resolved && !open->out_of_reach ? join(target, open) : -1;
-        if (!resolved || open->out_of_reach || stage >= 0 || errno != EAGAIN)
+        stage = resolved ? join(target, open) : -1;
+        if (!resolved || stage >= 0 || errno != EAGAIN)
             break;
         result = try_again(open, length);
         if (result >= 0 || errno != ETXTBSY) {

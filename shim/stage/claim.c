@@ -19,6 +19,16 @@ static bool is_here(pid_t thread)
     return sys_call(SYS_tgkill, sys_getpid(), thread, 0L) == 0 || errno != ESRCH;
 }
 
+bool claim_pause(uint64_t *begun)
+{
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    *begun = *begun ? *begun : now;
+    if (now - *begun > WAIT_MAX_NS)
+        return false;
+    clock_rest(PAUSE_NS);
+    return true;
+}
+
 static pid_t *place_of(const struct stage_target *target)
 {
     uint64_t sum = target->file.stx_ino;
@@ -30,19 +40,16 @@ static pid_t *place_of(const struct stage_target *target)
 struct claim claim_begin(const struct stage_target *target)
 {
     int saved = errno;
-    struct claim claim = { place_of(target), (pid_t)sys_call(SYS_gettid) };
+    struct claim claim = { place_of(target), sys_gettid() };
     uint64_t begun = 0;
     while (!take(claim.place, 0, claim.thread)) {
         pid_t holder = __atomic_load_n(claim.place, __ATOMIC_RELAXED);
-        uint64_t now = clock_ns(CLOCK_MONOTONIC);
-        begun = begun ? begun : now;
         if (holder == claim.thread) {
             claim.place = NULL;
             break;
         }
-        if (holder && (!is_here(holder) || now - begun > WAIT_MAX_NS) && take(claim.place, holder, claim.thread))
+        if (holder && (!is_here(holder) || !claim_pause(&begun)) && take(claim.place, holder, claim.thread))
             break;
-        clock_rest(PAUSE_NS);
     }
     errno = saved;
     return claim;

@@ -9,6 +9,8 @@
 #ifndef STAGE_CLAIM_H
 #define STAGE_CLAIM_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct stage_target;
@@ -17,6 +19,12 @@ struct claim {
     pid_t *place; /* NULL: none */
     pid_t thread;
 };
+
+/*
+ * Between two looks at what another thread is doing; `begun` is 0 at the first. False when that has lasted longer than any of it
+ * should.
+ */
+bool claim_pause(uint64_t *begun);
 
 /* Keeps errno. */
 struct claim claim_begin(const struct stage_target *);

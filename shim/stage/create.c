@@ -131,7 +131,7 @@ static uint64_t random_number(void)
 {
     uint64_t number;
     if (sys_call(SYS_getrandom, &number, sizeof number, 1L /* GRND_NONBLOCK */) != sizeof number)
-        number = clock_ns(CLOCK_MONOTONIC) * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)sys_call(SYS_gettid);
+        number = clock_ns(CLOCK_MONOTONIC) * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)sys_gettid();
     return number;
 }
 
@@ -299,7 +299,7 @@ static const char *make_known(struct birth *birth)
     known->creator = sys_getpid();
     known->op = birth->request->op;
     known->use = birth->request->unused ? STAGE_UNUSED : STAGE_USED;
-    known->maker = birth->request->unused ? (pid_t)sys_call(SYS_gettid) : 0;
+    known->maker = birth->request->unused ? sys_gettid() : 0;
     memcpy(known->target, target->path, strlen(target->path) + 1);
     text_bytes(&path, target->path, target->directory_length + 1);
     text_add(&path, birth->name);

@@ -1,10 +1,10 @@
 #include <string.h>
 #include <sys/file.h>
 
-#include "../sys/clock.h"
 #include "../sys/directory.h"
 #include "../sys/scratch.h"
 #include "../sys/text.h"
+#include "claim.h"
 #include "name.h"
 #include "own.h"
 #include "stage.h"
@@ -65,9 +65,6 @@ static bool use_it(struct stage_known *known)
            unused == STAGE_USED;
 }
 
-#define PAUSE_NS (CLOCK_MS / 10)
-#define WAIT_MAX_NS (10 * CLOCK_SECOND)
-
 /*
  * Opens a stage and takes the lock. Where somebody finishes it just now, another thread most often, that is waited for: who went on
  * from the old file would lose what is in the new one. Not in a signal handler that has come upon it in its own thread.
@@ -75,21 +72,18 @@ static bool use_it(struct stage_known *known)
 static int open_and_lock(struct known_use use, int flags, bool *waited)
 {
     const struct stage_known *known = use.slot;
-    uint64_t begun = 0, now = 0;
+    uint64_t begun = 0;
     do {
         /* A moved directory, or a chroot, hides the path, not the descriptor. */
         int fd = own_open_named(AT_FDCWD, known->path, known->device, known->inode, flags);
         if (fd < 0 || sys_flock(fd, LOCK_SH | LOCK_NB) == 0)
             return fd;
-        bool finishes = errno == EWOULDBLOCK && known->finisher != (pid_t)sys_call(SYS_gettid);
+        bool finishes = errno == EWOULDBLOCK && known->finisher != sys_gettid();
         sys_close(fd);
         if (!finishes)
             break;
         *waited = true;
-        now = clock_ns(CLOCK_MONOTONIC);
-        begun = begun ? begun : now;
-        clock_rest(PAUSE_NS);
-    } while (now - begun <= WAIT_MAX_NS);
+    } while (claim_pause(&begun));
     *waited = false;
     return -1;
 }

@@ -187,7 +187,7 @@ static bool is_adoptable(const struct stage_known *known)
 /* What another thread has made for a program goes to that program alone. */
 static bool is_others_unused(const struct stage_known *known, enum stage_survivor which)
 {
-    return known->use != STAGE_USED && (which != STAGE_SURVIVES_BY_FILE_ACTIONS || known->maker != (pid_t)sys_call(SYS_gettid));
+    return known->use != STAGE_USED && (which != STAGE_SURVIVES_BY_FILE_ACTIONS || known->maker != sys_gettid());
 }
 
 static int find_survivor(const struct stage_known *known, enum stage_survivor which)
@@ -263,7 +263,7 @@ static bool lock_to_finish(int asker, struct stage_known *known)
     bool holds = signals_hold(&held, ~UINT64_C(0));
     bool locked = sys_flock(asker, LOCK_EX | LOCK_NB) == 0;
     if (locked)
-        known->finisher = (pid_t)sys_call(SYS_gettid);
+        known->finisher = sys_gettid();
     if (holds)
         signals_release(&held, 0);
     return locked;

@@ -5,8 +5,8 @@
 #include "../sys/directory.h"
 #include "../sys/lasting.h"
 #include "../sys/lines.h"
+#include "../sys/process.h"
 #include "../sys/signals.h"
-#include "../sys/text.h"
 #include "own.h"
 #include "stage.h"
 #include "writers.h"
@@ -89,16 +89,7 @@ static void note_unborn(void)
         note_killed(known.slot, NULL, 0);
 }
 
-static const char *process_path(char path[64], pid_t pid, const char *name)
-{
-    struct text text = text_over(path, 64);
-    text_add(&text, "/proc/");
-    text_number(&text, (uint64_t)pid);
-    text_add(&text, name);
-    return path;
-}
-
-static const char *output_link(char link[64], pid_t pid)
+static const char *output_link(char link[PROCESS_PATH_SIZE], pid_t pid)
 {
     return process_path(link, pid, "/fd/1");
 }
@@ -110,7 +101,7 @@ static const char *output_link(char link[64], pid_t pid)
 static int killed_by(pid_t pid)
 {
     const struct timespec pause = { .tv_nsec = DYING_PAUSE_NS };
-    char link[64], path[1];
+    char link[PROCESS_PATH_SIZE], path[1];
     for (int tries = 0; tries < DYING_TRIES; tries++) {
         siginfo_t info = { 0 };
         if (sys_call(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, 0L) < 0)
@@ -128,7 +119,7 @@ void stage_note_child(pid_t child)
 {
     int saved = errno;
     struct statx output;
-    char link[64];
+    char link[PROCESS_PATH_SIZE];
     if (sys_statx(AT_FDCWD, output_link(link, child), 0, &output) == 0)
         note(child, STAGE_OUTPUT, &output);
     else if (killed_by(child))
@@ -178,7 +169,7 @@ static bool is_meant(pid_t pid, pid_t target)
 static bool has_written(pid_t pid)
 {
     static const char nothing[] = "wchar: 0\n"; /* proc_pid_io(5) */
-    char path[64], counts[256];
+    char path[PROCESS_PATH_SIZE], counts[256];
     return lines_read_file(AT_FDCWD, process_path(path, pid, "/io"), counts, sizeof counts) < 0 || !strstr(counts, nothing);
 }
 

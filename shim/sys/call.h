@@ -254,6 +254,11 @@ static inline pid_t sys_getpid(void)
     return (pid_t)sys_call(SYS_getpid);
 }
 
+static inline pid_t sys_gettid(void)
+{
+    return (pid_t)sys_call(SYS_gettid);
+}
+
 static inline uid_t sys_geteuid(void)
 {
 #ifdef __i386__

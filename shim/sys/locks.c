@@ -12,18 +12,16 @@
 
 struct search {
     struct directory descriptors;
-    char path[64], info[1024];
+    char path[PROCESS_PATH_SIZE], info[1024];
 };
 
 /* "/proc/PID/fdinfo/FD" and the like; the calling thread's own for pid 0. */
 static const char *proc_path(struct search *search, pid_t pid, const char *name)
 {
-    struct text text = TEXT(search->path);
-    text_add(&text, "/proc/");
     if (pid)
-        text_number(&text, (uint64_t)pid);
-    else
-        text_add(&text, "thread-self");
+        return process_path(search->path, pid, name);
+    struct text text = TEXT(search->path);
+    text_add(&text, "/proc/thread-self");
     text_add(&text, name);
     return search->path;
 }

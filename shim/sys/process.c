@@ -69,15 +69,20 @@ unsigned process_threads(void)
     return known ? task.stx_nlink - 2 : 1;
 }
 
+const char *process_path(char path[PROCESS_PATH_SIZE], pid_t pid, const char *name)
+{
+    struct text text = text_over(path, PROCESS_PATH_SIZE);
+    text_add(&text, "/proc/");
+    text_number(&text, (uint64_t)pid);
+    text_add(&text, name);
+    return path;
+}
+
 pid_t process_parent(pid_t pid)
 {
     int saved = errno;
-    char path[32], stat[128];
-    struct text text = TEXT(path);
-    text_add(&text, "/proc/");
-    text_number(&text, (uint64_t)pid);
-    text_add(&text, "/stat");
-    int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+    char path[PROCESS_PATH_SIZE], stat[128];
+    int fd = sys_openat(AT_FDCWD, process_path(path, pid, "/stat"), O_RDONLY | O_CLOEXEC, 0);
     ssize_t length = fd < 0 ? 0 : sys_read(fd, stat, sizeof stat - 1);
     sys_close_quietly(fd);
     stat[length > 0 ? length : 0] = '\0';

@@ -38,6 +38,10 @@ unsigned process_threads(void);
 /* The parent of a process; 0 where there is none that we can see. */
 pid_t process_parent(pid_t);
 
+/* "/proc/PID" and `name` behind it, which starts with a slash. Returns `path`. */
+#define PROCESS_PATH_SIZE 64
+const char *process_path(char path[PROCESS_PATH_SIZE], pid_t, const char *name);
+
 /* The number of this process's PID namespace, as /proc has it; 0 where there is no /proc. Keeps errno. */
 uint64_t process_namespace(void);
 

@@ -83,7 +83,7 @@ static void reclaim(const void *holder)
 {
     int saved = errno;
     struct left *left = notes;
-    pid_t process = sys_getpid(), task = (pid_t)sys_call(SYS_gettid);
+    pid_t process = sys_getpid(), task = sys_gettid();
     for (size_t i = 0; i < LEFT; i++) {
         void *memory = __atomic_load_n(&left[i].memory, __ATOMIC_ACQUIRE);
         if (memory && memory != FILLING && is_left(&left[i], process, task, holder) &&
@@ -106,7 +106,7 @@ static void note(void *memory, size_t size, pid_t process, const void *holder)
         left[i].thread = &errno;
         left[i].process = process;
         left[i].holder = holder;
-        left[i].task = (pid_t)sys_call(SYS_gettid);
+        left[i].task = sys_gettid();
         __atomic_store_n(&left[i].memory, memory, __ATOMIC_RELEASE);
         return;
     }

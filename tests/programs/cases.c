@@ -203,6 +203,16 @@ static void opened_again_when_nobody_runs_it(void)
 #define WRITERS 8
 static pthread_barrier_t all_have_opened;
 
+static void run_writers(void *(*write_by)(void *number))
+{
+    pthread_t threads[WRITERS];
+    must(pthread_barrier_init(&all_have_opened, NULL, WRITERS) == 0);
+    for (intptr_t i = 0; i < WRITERS; i++)
+        must(pthread_create(&threads[i], NULL, write_by, (void *)i) == 0);
+    for (int i = 0; i < WRITERS; i++)
+        must(pthread_join(threads[i], NULL) == 0);
+}
+
 static void *write_one_byte(void *number)
 {
     pthread_barrier_wait(&all_have_opened);
@@ -215,12 +225,7 @@ static void *write_one_byte(void *number)
 
 static void threads_open_at_once(void)
 {
-    pthread_t threads[WRITERS];
-    must(pthread_barrier_init(&all_have_opened, NULL, WRITERS) == 0);
-    for (intptr_t i = 0; i < WRITERS; i++)
-        must(pthread_create(&threads[i], NULL, write_one_byte, (void *)i) == 0);
-    for (int i = 0; i < WRITERS; i++)
-        must(pthread_join(threads[i], NULL) == 0);
+    run_writers(write_one_byte);
 }
 
 static void *append_one_byte(void *number)
@@ -237,12 +242,7 @@ static void *append_one_byte(void *number)
 /* Some of them while another one's close finishes the new file. */
 static void threads_open_and_close(void)
 {
-    pthread_t threads[WRITERS];
-    must(pthread_barrier_init(&all_have_opened, NULL, WRITERS) == 0);
-    for (intptr_t i = 0; i < WRITERS; i++)
-        must(pthread_create(&threads[i], NULL, append_one_byte, (void *)i) == 0);
-    for (int i = 0; i < WRITERS; i++)
-        must(pthread_join(threads[i], NULL) == 0);
+    run_writers(append_one_byte);
 }
 
 static void write_the_same(int number)
