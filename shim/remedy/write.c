@@ -223,8 +223,9 @@ static int remedy(const struct write_open *open, enum policy_operation operation
         if (!resolved || stage >= 0 || errno != EAGAIN)
             break;
         result = try_again(open, length);
-        if (result >= 0 || errno != ETXTBSY) {
+        if (result >= 0 || errno != ETXTBSY) { /* another one's errno isn't the one that the caller was refused with */
             intervention_end(intervention);
+            errno = ETXTBSY;
             return result;
         }
     }
